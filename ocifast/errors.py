@@ -1,0 +1,186 @@
+"""Every exception ocifast raises on its own account, and nothing else.
+
+The tree; `except OcifastError` is all a caller needs::
+
+    OcifastError
+    ├── FormatError (ValueError)            bytes that are not what they claim to be
+    │   ├── TarError                        a tar header or its place in the stream
+    │   ├── CompressedDataError             a gzip member or zstd frame
+    │   └── DigestSyntaxError               a digest string
+    ├── VerificationError                   well-formed, but not the expected bytes
+    │   ├── DigestMismatch
+    │   └── SizeMismatch
+    ├── LimitExceeded                       a cap of `Limits` was reached
+    ├── UnsupportedError
+    │   ├── UnknownCodec
+    │   └── KernelUnavailable
+    ├── StateError (RuntimeError)           the call came at the wrong time
+    └── WorkerError (RuntimeError)
+        └── WorkerCrashed                   a worker process died
+
+OSError, MemoryError and KeyboardInterrupt pass through untouched. Invariant: every class keeps its
+constructor arguments in `args`, so an error survives pickling and the engine's JSON messages.
+`exit_code` is what the command line returns for it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "CompressedDataError",
+    "DigestMismatch",
+    "DigestSyntaxError",
+    "FormatError",
+    "KernelUnavailable",
+    "LimitExceeded",
+    "OcifastError",
+    "SizeMismatch",
+    "StateError",
+    "TarError",
+    "UnknownCodec",
+    "UnsupportedError",
+    "VerificationError",
+    "WorkerCrashed",
+    "WorkerError",
+]
+
+
+class OcifastError(Exception):
+    """Base of all errors of this package."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class FormatError(OcifastError, ValueError):
+    """Bytes do not follow the format they claim."""
+
+
+class TarError(FormatError):
+    """A tar stream is malformed, or refused by the profile.
+
+    `offset` counts bytes of the uncompressed tar; `code` is the stable name of the rule, such as
+    ``checksum`` or ``truncated``; `reason` is the sentence for a person.
+    """
+
+    def __init__(self, code: str, offset: int, reason: str) -> None:
+        super().__init__(code, offset, reason)
+        self.code, self.offset, self.reason = code, offset, reason
+
+    def __str__(self) -> str:
+        return f"tar offset {self.offset}: {self.reason}"
+
+
+class CompressedDataError(FormatError):
+    """A compressed stream is corrupt, truncated, or followed by bytes that do not belong to it.
+
+    `offset` counts bytes of the blob as stored.
+    """
+
+    def __init__(self, codec: str, offset: int, reason: str) -> None:
+        super().__init__(codec, offset, reason)
+        self.codec, self.offset, self.reason = codec, offset, reason
+
+    def __str__(self) -> str:
+        return f"{self.codec} offset {self.offset}: {self.reason}"
+
+
+class DigestSyntaxError(FormatError):
+    """A string is not a digest of a known algorithm (image-spec, descriptor.md, "Digests")."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text, reason)
+        self.text, self.reason = text, reason
+
+    def __str__(self) -> str:
+        return f"{self.text[:80]!r} is not a digest: {self.reason}"
+
+
+class VerificationError(OcifastError):
+    """Bytes are well-formed but are not the ones that were expected."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class DigestMismatch(VerificationError):
+    """The digest of the bytes as stored differs from the expected one."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual = expected, actual
+
+    def __str__(self) -> str:
+        return f"digest is {self.actual}, expected {self.expected}"
+
+
+class SizeMismatch(VerificationError):
+    """The blob is longer or shorter than expected; `actual` is what had been seen by then."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual = expected, actual
+
+    def __str__(self) -> str:
+        return f"size is {self.actual} bytes, expected {self.expected}"
+
+
+class LimitExceeded(OcifastError):
+    """A cap of `ocifast.Limits` was reached; `name` is the field of `Limits`."""
+
+    def __init__(self, name: str, limit: int, actual: int) -> None:
+        super().__init__(name, limit, actual)
+        self.name, self.limit, self.actual = name, limit, actual
+
+    def __str__(self) -> str:
+        return f"limit {self.name} is {self.limit}, reached {self.actual}"
+
+
+class UnsupportedError(OcifastError):
+    """A known thing this build or this machine cannot do."""
+
+
+class UnknownCodec(UnsupportedError):
+    """The layer is compressed with something ocifast does not read, such as xz or bzip2."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"compression {self.name} is not supported (gzip, zstd and none are)"
+
+
+class KernelUnavailable(UnsupportedError):
+    """A kernel was demanded by name and cannot run here; `valid` lists those that can."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, name: str, reason: str, valid: str) -> None:
+        super().__init__(name, reason, valid)
+        self.name, self.reason, self.valid = name, reason, valid
+
+    def __str__(self) -> str:
+        return f"kernel {self.name!r} is not available: {self.reason} (valid here: {self.valid})"
+
+
+class StateError(OcifastError, RuntimeError):
+    """A method was called before its time or after the object was finished."""
+
+
+class WorkerError(OcifastError, RuntimeError):
+    """The engine's worker processes could not do the work."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class WorkerCrashed(WorkerError):
+    """A worker process died: `exit_code_or_signal` is negative for a signal, as in subprocess."""
+
+    def __init__(self, pid: int, exit_code_or_signal: int) -> None:
+        super().__init__(pid, exit_code_or_signal)
+        self.pid, self.exit_code_or_signal = pid, exit_code_or_signal
+
+    def __str__(self) -> str:
+        status = self.exit_code_or_signal
+        how = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+        return f"worker process {self.pid} {how}; no result of this run is complete"
