@@ -17,7 +17,7 @@ DEBUG, SANITIZE, COVERAGE = (
 # compiled module -> C kernels linked into it
 MODULES = {
     "sha256": ["sha256.c", "sha256_portable.c", "sha256_shani.c", "sha256_armv8.c"],
-    "tar": ["tar_field.c", "tar_pax.c", "tar_paths.c", "tar_sparse.c", "tar_table.c", "tar_parser.c"],
+    "tar": ["tar_field.c", "tar_pax.c", "tar_paths.c", "tar_sparse.c", "tar_table.c", "tar_entry.c", "tar_parser.c"],
     "zstd_frame": ["zstd_frame.c"],
     "scan": [],
     "arena": [],
