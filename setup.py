@@ -20,8 +20,7 @@ MODULES = {
     "tar": ["tar_field.c", "tar_pax.c", "tar_paths.c", "tar_sparse.c", "tar_table.c", "tar_entry.c", "tar_parser.c"],
     "zstd_frame": ["zstd_frame.c"],
     "scan": [],
-    "arena": [],
-    "board": ["board.c"],
+    "arena": ["arena.c"],
 }
 
 DIRECTIVES = {
