@@ -7,6 +7,7 @@ Invariant: outcomes are the same for every number of workers.
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Iterator
@@ -109,11 +110,7 @@ class Engine:
         self._pool = self._finalizer = None
 
 
-_default: list[Engine] = []
-
-
+@functools.cache
 def default_engine() -> Engine:
     """Give the engine that functions use when they are not given one; made at the first call."""
-    if not _default:
-        _default.append(Engine())
-    return _default[0]
+    return Engine()

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ocifast._native.sha256 import Sha256
 from ocifast._native.tar import TarParser
 from ocifast.codecs import open_decoder, sniff
-from ocifast.errors import CompressedDataError, DigestMismatch, SizeMismatch
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding
 from ocifast.limits import Limits
+from ocifast.ops.expectation import Expectation
 from ocifast.ops.source import DescriptorReader
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
-from ocifast.spec.media_type import codec_of, layer_media_type
+from ocifast.spec.media_type import layer_media_type
 
 if TYPE_CHECKING:
     from ocifast._native.arena import Arena
@@ -29,41 +29,7 @@ if TYPE_CHECKING:
     from ocifast.limits import Profile
     from ocifast.ops.source import Reader
 
-__all__ = ["HashPass", "Expectation"]
-
-
-class Expectation:
-    """What the caller knows of the blob beforehand; each check fails as soon as it can."""
-
-    def __init__(self, descriptor: Descriptor, profile: Profile) -> None:
-        self._descriptor = descriptor
-        self._profile = profile
-
-    def check_size(self, size: int, *, final: bool) -> None:
-        """Compare the bytes seen so far, or all of them. Raises SizeMismatch."""
-        expected = self._descriptor.size
-        if expected is not None and (size > expected or (final and size < expected)):
-            raise SizeMismatch(expected, size)
-
-    def check_codec(self, codec: str) -> Finding | None:
-        """Compare the media type with what the first bytes say (Z07).
-
-        Raises CompressedDataError in the strict profile; a finding otherwise.
-        """
-        media_type = self._descriptor.media_type
-        promised = codec_of(media_type) if media_type is not None else None
-        if promised is None or promised == codec:
-            return None
-        reason = f"the media type {media_type} promises {promised}, the bytes are {codec}"
-        if self._profile == "strict":
-            raise CompressedDataError(codec, 0, reason)
-        return Finding("media-type", "blob", 0, reason)
-
-    def check_digest(self, digest: Digest) -> None:
-        """Compare the digest of all bytes. Raises DigestMismatch."""
-        expected = self._descriptor.digest
-        if expected is not None and expected.startswith("sha256:") and expected != digest:
-            raise DigestMismatch(expected, digest)
+__all__ = ["HashPass"]
 
 
 class HashPass:
