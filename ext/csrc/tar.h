@@ -111,7 +111,7 @@ typedef struct {
 } ocf_tar_row;
 _Static_assert(sizeof(ocf_tar_row) == 120, "the numpy dtype in formats/tar.py mirrors this");
 
-enum { OCF_FLAG_WHITEOUT = 1, OCF_FLAG_OPAQUE = 2, OCF_FLAG_SPARSE = 4 };
+enum { OCF_FLAG_WHITEOUT = 1, OCF_FLAG_OPAQUE = 2, OCF_FLAG_SPARSE = 4, OCF_FLAG_AUFS = 8, OCF_FLAG_ALL = 15 };
 
 typedef struct { uint8_t *data; size_t size, capacity; } ocf_bytes;
 
@@ -159,5 +159,9 @@ int ocf_tar_finish(ocf_tar *t);
  * rests on, then rebuilds the path set from `count` saved fingerprints. */
 int ocf_tar_restore(ocf_tar *t, const uint64_t *fingerprints, size_t count);
 size_t ocf_tar_fingerprints(const ocf_tar *t, uint64_t *out); /* core.paths of them */
+
+/* Index of the first of `count` rows whose spans are not sound and inside the heap, or `count`.
+ * Rows of any origin; xattr runs and sparse maps are walked. Rows need not be aligned. */
+size_t ocf_tar_check_table(const uint8_t *rows, size_t count, const uint8_t *heap, size_t heap_size);
 
 #endif

@@ -114,6 +114,61 @@ int ocf_table_commit(ocf_tar *t)
     return ocf_bytes_append(rows, row, sizeof *row);
 }
 
+static int xattrs_sound(const uint8_t *run, size_t size)
+{
+    uint32_t head[2];
+    for (size_t at = 0; at < size; at += sizeof head + head[0] + head[1]) {
+        if (size - at < sizeof head)
+            return 0;
+        memcpy(head, run + at, sizeof head);
+        if ((uint64_t)head[0] + head[1] > size - at - sizeof head)
+            return 0;
+    }
+    return 1;
+}
+
+static int map_sound(const uint8_t *map, size_t regions, uint64_t size)
+{
+    uint64_t region[2], end = 0;
+    for (size_t i = 0; i < regions; i++) {
+        memcpy(region, map + 16 * i, sizeof region);
+        if (region[0] < end || region[0] > size || region[1] > size - region[0])
+            return 0;
+        end = region[0] + region[1];
+    }
+    return 1;
+}
+
+static int inside(uint64_t offset, uint64_t size, uint64_t heap)
+{
+    return offset <= heap && size <= heap - offset;
+}
+
+static int row_sound(const ocf_tar_row *row, const uint8_t *heap, uint64_t heap_size)
+{
+    uint64_t map_size = (uint64_t)row->sparse_regions * 16;
+    if (row->type < '0' || row->type > '6' || row->flags > OCF_FLAG_ALL || row->reserved)
+        return 0;
+    if (!inside(row->path_offset, row->path_size, heap_size) || !inside(row->link_offset, row->link_size, heap_size)
+        || !inside(row->xattr_offset, row->xattr_size, heap_size) || !inside(row->sparse_offset, map_size, heap_size))
+        return 0;
+    if (row->xattr_size && !xattrs_sound(heap + row->xattr_offset, row->xattr_size))
+        return 0;
+    return row->sparse_regions == 0 || map_sound(heap + row->sparse_offset, row->sparse_regions, row->size);
+}
+
+size_t ocf_tar_check_table(const uint8_t *rows, size_t count, const uint8_t *heap, size_t heap_size)
+{
+    ocf_tar_row row;
+    size_t i = 0;
+    for (; i < count; i++) {
+        memcpy(&row, rows + i * sizeof row, sizeof row);
+        if (!row_sound(&row, heap, heap_size))
+            break;
+    }
+    return i;
+}
+
 int ocf_tar_init(ocf_tar *t, const ocf_tar_limits *limits, int strict, int keep, uint64_t seed)
 {
     memset(t, 0, sizeof *t);

@@ -39,6 +39,10 @@ cdef extern from "tar.h" nogil:
     int ocf_tar_finish(ocf_tar *t)
     int ocf_tar_restore(ocf_tar *t, const uint64_t *fingerprints, size_t count)
     size_t ocf_tar_fingerprints(const ocf_tar *t, uint64_t *out)
+    size_t ocf_tar_check_table(
+        const uint8_t *rows, size_t count, const uint8_t *heap, size_t heap_size)
+    ctypedef struct ocf_tar_row:
+        pass
 
 cdef extern from "tar_internal.h" nogil:
     int ocf_bytes_set(ocf_bytes *b, const void *data, size_t size)
