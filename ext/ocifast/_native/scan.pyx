@@ -5,7 +5,7 @@ everything one buffer needs happens between one release and one re-acquire.
 """
 
 from ocifast._native.sha256 cimport Sha256, ocf_sha256_lane, sha256_update_many
-from ocifast._native.tar cimport TarParser, ocf_tar_feed
+from ocifast._native.tar cimport TarParser, tar_feed
 
 
 def scan(
@@ -33,5 +33,5 @@ def scan(
     with nogil:
         sha256_update_many(lanes, count)
         if size:
-            status = ocf_tar_feed(&tar.tar, data, size)
+            status = tar_feed(&tar.tar, data, size)
     tar.check(status)
