@@ -55,7 +55,8 @@ cdef class HeapBytes:
 
 cdef class TarParser:
     cdef ocf_tar tar
-    cdef bint closed
+    cdef bint closed, busy
     cdef int check(self, int status) except -1
     cdef int ensure_open(self) except -1
+    cdef int ensure_idle(self) except -1
     cdef int load(self, list parts) except -1
