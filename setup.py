@@ -1,7 +1,8 @@
 """Build table of the compiled modules: one row a module, its C kernels beside it.
 
 Switches (environment): OCIFAST_DEBUG=1 turns every Cython check on, OCIFAST_SANITIZE=1 builds with
-ASan and UBSan, OCIFAST_COVERAGE=1 traces lines and instruments the C.
+ASan and UBSan, OCIFAST_COVERAGE=1 traces lines and instruments the C. OCIFAST_PURE=1 leaves the
+modules out: an editable install compiles in a throw-away folder, `build_ext --inplace` does not.
 """
 
 import os
@@ -10,18 +11,18 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-DEBUG, SANITIZE, COVERAGE = (
-    os.environ.get(f"OCIFAST_{name}", "0") == "1" for name in ("DEBUG", "SANITIZE", "COVERAGE")
+DEBUG, SANITIZE, COVERAGE, PURE = (
+    os.environ.get(f"OCIFAST_{name}", "0") == "1"
+    for name in ("DEBUG", "SANITIZE", "COVERAGE", "PURE")
 )
 
 # compiled module -> C kernels linked into it
 MODULES = {
-    "sha256": ["sha256.c", "sha256_portable.c", "sha256_shani.c", "sha256_armv8.c"],
-    "tar": ["tar_field.c", "tar_pax.c", "tar_paths.c", "tar_sparse.c", "tar_table.c", "tar_entry.c", "tar_parser.c"],
-    "zstd_frame": ["zstd_frame.c"],
-    "scan": [],
-    "arena": [],
-    "board": ["board.c"],
+    "sha256": "sha256 sha256_portable sha256_shani sha256_armv8",
+    "tar": "tar_field tar_pax tar_paths tar_sparse tar_table tar_entry tar_parser",
+    "zstd_frame": "zstd_frame",
+    "scan": "",
+    "arena": "arena",
 }
 
 DIRECTIVES = {
@@ -51,12 +52,12 @@ if COVERAGE:
 HEADERS = [*glob("ext/csrc/*.h"), *glob("ext/ocifast/_native/*.pxd"), "ext/ocifast/__init__.pxd"]
 
 
-def extension(name: str, kernels: list[str]) -> Extension:
+def extension(name: str, kernels: str) -> Extension:
     """Describe one compiled module; `depends` also carries the sources into the sdist."""
     source = f"ext/ocifast/_native/{name}.pyx"
     return Extension(
         f"ocifast._native.{name}",
-        [source, *(f"ext/csrc/{kernel}" for kernel in kernels)],
+        [source, *(f"ext/csrc/{kernel}.c" for kernel in kernels.split())],
         include_dirs=["ext/csrc"],
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
@@ -66,9 +67,10 @@ def extension(name: str, kernels: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension(name, kernels) for name, kernels in MODULES.items()],
+        [extension(name, kernels) for name, kernels in MODULES.items() if not PURE],
         include_path=["ext"],
-        build_dir="build/cython",
+        # Cython compares times, not directives: every set of directives has its own C
+        build_dir="build/cython" + "-debug" * DEBUG + "-coverage" * COVERAGE,
         compiler_directives=DIRECTIVES,
         nthreads=0,
     )

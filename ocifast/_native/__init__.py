@@ -1,1 +1,1 @@
-"""Compiled modules land here; each has a stub (.pyi) that is its contract. Nothing else lives here."""
+"""Compiled modules land here; each has a stub (.pyi), which is its contract. Nothing else does."""

@@ -1,1 +1,116 @@
-""""""
+"""The engine: jobs in, outcomes out, over worker processes or in this one.
+
+It knows stages and buffers, never a path, a registry or a manifest. Importing it starts nothing;
+an engine starts its workers at the first run that is worth them and keeps them until it is closed.
+Invariant: outcomes are the same for every number of workers.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self
+
+from ocifast.engine.pipeline import Outcome
+from ocifast.engine.plan import SMALL_BYTES, Job, available_workers, in_order, sizing
+
+if TYPE_CHECKING:
+    from ocifast.engine.pool import Pool, StartMethod
+
+__all__ = ["Engine", "default_engine"]
+
+
+class Engine:
+    """Worker processes and their arena, as a context manager.
+
+    `workers` is their number: None for one a core this process may use, 0 to work in the calling
+    process. `memory` caps the arena in bytes. Workers are started by executing the interpreter;
+    ``start="fork"`` forks instead while the process has a single thread.
+
+    Raises ValueError for a negative number of workers or too little memory.
+
+    Example:
+        >>> with Engine(workers=0) as engine:
+        ...     engine.workers
+        0
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        memory: int | None = None,
+        *,
+        start: StartMethod = "exec",
+    ) -> None:
+        if workers is not None and workers < 0:
+            msg = f"workers must not be negative, not {workers}"
+            raise ValueError(msg)
+        self.workers = available_workers() if workers is None else workers
+        self._sizing = sizing(self.workers, memory)
+        self._start: StartMethod = start
+        self._pool: Pool | None = None
+        self._finalizer: weakref.finalize[..., Engine] | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that run now."""
+        return self._pool.pids if self._pool is not None and self._pool.usable else []
+
+    def run(self, jobs: list[Job]) -> Iterator[Outcome]:
+        """Do the jobs, longest first, and give their outcomes as they come.
+
+        Jobs too small for workers are done in this process. One run at a time: another thread
+        waits. Leaving the iterator early ends the workers.
+
+        Raises:
+            WorkerCrashed: A worker died. The engine can be used again at once.
+        """
+        local = [job for job in jobs if job.local]
+        shared = [job for job in jobs if not job.local]
+        if self.workers == 0 or sum(job.cost for job in shared) < SMALL_BYTES:
+            local, shared = jobs, []
+        with self._lock:
+            if shared:
+                yield from self._run_there(in_order(shared))
+        if local:
+            from ocifast.engine.inline import run_inline  # noqa: PLC0415 - native, when it is used
+
+            yield from run_inline(in_order(local), sizing(0))
+
+    def _run_there(self, jobs: list[Job]) -> Iterator[Outcome]:
+        pool = self._ready_pool()
+        try:
+            yield from pool.run(jobs)
+        finally:
+            if pool.busy or not pool.usable:
+                self.close()
+
+    def _ready_pool(self) -> Pool:
+        from ocifast.engine.pool import Pool  # noqa: PLC0415 - native code, when it is used
+
+        if self._pool is None or not self._pool.usable:
+            self.close()
+            self._pool = Pool(self.workers, self._sizing, self._start)
+            self._finalizer = weakref.finalize(self, self._pool.close)
+        return self._pool
+
+    def close(self) -> None:
+        """End the workers. The engine may be used again; it then starts new ones."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._pool = self._finalizer = None
+
+
+@functools.cache
+def default_engine() -> Engine:
+    """Give the engine that functions use when they are not given one; made at the first call."""
+    return Engine()

@@ -53,6 +53,10 @@ cdef class HeapBytes:
     cdef Py_ssize_t size
 
 
+# For other compiled modules: the kernels are linked into this one only.
+cdef int tar_feed(ocf_tar *t, const uint8_t *data, size_t size) noexcept nogil
+
+
 cdef class TarParser:
     cdef ocf_tar tar
     cdef bint closed, busy

@@ -117,6 +117,10 @@ def check_table(
         raise FormatError(f"row {sound} of an entry table is not sound")
 
 
+cdef int tar_feed(ocf_tar *t, const uint8_t *data, size_t size) noexcept nogil:
+    return ocf_tar_feed(t, data, size)
+
+
 @cython.final
 cdef class TarParser:
     """Parse one tar stream; feed() it, then finish(). A call while another thread feeds is refused.

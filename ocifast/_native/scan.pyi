@@ -1,0 +1,16 @@
+"""Stub of scan: tar parsing and hashing of one buffer in one call without the GIL."""
+
+from _typeshed import ReadableBuffer
+
+from ocifast._native.sha256 import Sha256
+from ocifast._native.tar import TarParser
+
+__all__ = ["scan"]
+
+def scan(
+    tar: TarParser,
+    diff: Sha256,
+    plain: ReadableBuffer,
+    blob: Sha256 | None = None,
+    stored: ReadableBuffer | None = None,
+) -> None: ...

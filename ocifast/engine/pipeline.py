@@ -1,0 +1,139 @@
+"""Tasks of one worker, driven over the arena: each fills slots in order, lanes hash them.
+
+A task is a layer being read; its stages run one slot at a time, so many tasks and the hashing of
+everybody's slots share one thread without blocking. The same driver runs in a worker process and,
+with no workers, in the caller's. Invariant: a turn handles at most a slot per task, so nothing waits
+long; a task whose stage cannot go on returns False and is asked again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from ocifast.errors import WorkerError
+
+if TYPE_CHECKING:
+    from ocifast._native.arena import Arena
+
+__all__ = ["Outcome", "Pipeline", "Task", "make_task"]
+
+LANES: Final = 4
+"""Streams hashed together; more than four never won (see ext/csrc/sha256_shani.c)."""
+
+
+class Task(Protocol):
+    """One job in the making."""
+
+    lanes: tuple[int, ...]
+    """Lanes of the arena this task has open."""
+
+    def step(self) -> bool:
+        """Fill one slot; False when there is no slot or nothing left to fill."""
+
+    def finished(self) -> bool:
+        """Whether everything is read and hashed."""
+
+    def result(self) -> tuple[dict[str, Any], list[int]]:
+        """What came out, as JSON and descriptors; closes the task."""
+
+    def abandon(self) -> bool:
+        """Give everything back; False while a lane is still being hashed by another worker."""
+
+
+class Outcome(NamedTuple):
+    """What became of a job: a payload with descriptors, or an error."""
+
+    index: int
+    payload: dict[str, Any]
+    descriptors: list[int]
+    error: BaseException | None = None
+
+
+def make_task(name: str, spec: Mapping[str, object], source: object, arena: Arena) -> Task:
+    """Build the task `module:class` of this package.
+
+    Raises:
+        WorkerError: The name is not of this package.
+    """
+    module, _, attribute = name.partition(":")
+    if not module.startswith("ocifast.ops."):
+        raise WorkerError(f"{name} is not a task of ocifast")
+    task: Task = getattr(importlib.import_module(module), attribute)(spec, source, arena)
+    return task
+
+
+class Pipeline:
+    """The tasks of one worker and their turns.
+
+    With `hash_first` this worker prefers hashing anybody's slots to filling its own. One worker of
+    an engine does: it holds the longest layer, so the others come to the next ones sooner.
+    """
+
+    def __init__(self, arena: Arena, *, hash_first: bool) -> None:
+        self._arena = arena
+        self._hash_first = hash_first
+        self._tasks: dict[int, Task] = {}
+        self._failed: dict[int, tuple[Task, BaseException]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks) + len(self._failed)
+
+    def add(self, index: int, task: Task) -> None:
+        """Take on a task; `index` names it in its outcome."""
+        self._tasks[index] = task
+
+    def abandon(self) -> None:
+        """Give up all tasks; only for a pipeline that nobody else hashes for."""
+        for task in self._tasks.values():
+            task.abandon()
+        for failed, _ in self._failed.values():
+            failed.abandon()
+
+    def turn(self) -> bool:
+        """Do one piece of work; False when there is none."""
+        own = tuple(lane for task in self._tasks.values() for lane in task.lanes)
+        if len(own) >= LANES:
+            return self._sweep(own)
+        if self._hash_first and self._arena.pending > 1 and self._arena.hash(LANES):
+            return True
+        return self._step_all() or self._arena.hash(LANES) > 0
+
+    def collect(self) -> list[Outcome]:
+        """Take out what is finished or has failed."""
+        outcomes = []
+        for index, (task, error) in list(self._failed.items()):
+            if task.abandon():
+                del self._failed[index]
+                outcomes.append(Outcome(index, {}, [], error))
+        for index, task in list(self._tasks.items()):
+            if task.finished():
+                del self._tasks[index]
+                outcomes.append(self._outcome(index, task))
+        return outcomes
+
+    def _outcome(self, index: int, task: Task) -> Outcome:
+        try:
+            payload, descriptors = task.result()
+        except Exception as error:  # noqa: BLE001 - it travels to the caller, whatever it is
+            return Outcome(index, {}, [], error)
+        return Outcome(index, payload, descriptors)
+
+    def _sweep(self, own: tuple[int, ...]) -> bool:
+        """Fill a slot for each task, then hash them side by side while they are in the cache."""
+        worked = self._step_all()
+        while self._arena.hash(LANES, own[:16]):
+            worked = True
+        return worked or self._arena.hash(LANES) > 0
+
+    def _step_all(self) -> bool:
+        worked = False
+        for index, task in list(self._tasks.items()):
+            try:
+                worked |= task.step()
+            except Exception as error:  # noqa: BLE001 - it travels to the caller, whatever it is
+                del self._tasks[index]
+                self._failed[index] = (task, error)
+                worked = True
+        return worked

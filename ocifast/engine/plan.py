@@ -1,0 +1,90 @@
+"""Who does what, decided before anything runs: pure functions of sizes and counts.
+
+Nothing here starts, opens or measures; a plan can be printed and tested. Invariant: the order and
+the sizing never change a result, only when it is there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["CAPACITY", "Job", "Sizing", "available_workers", "in_order", "sizing"]
+
+CAPACITY: Final = 4
+"""What one worker carries at a time. A compressed layer weighs all of it: its inflate fills a core.
+Plain layers weigh 1, because four lanes hash at 4.5 GB/s on a core where one does at 1.8."""
+
+SLOT_BYTES: Final = 256 << 10
+"""Input and output of one inflate step stay in a 1 MiB L2; chosen by benches/bench_engine.py."""
+
+SLOTS_PER_WORKER: Final = 16
+MIN_SLOTS_PER_WORKER: Final = 2 * CAPACITY + 2
+
+SMALL_BYTES: Final = 32 << 20
+"""Less work than this is not worth a worker: starting one costs as much as hashing 30 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One task: `task` names its class, `spec` is JSON, `open` gives its source when its turn comes.
+
+    A source is a descriptor, which goes to a worker and is closed there; a `local` job's is any
+    object the task reads from in this process. `cost` is an estimate in bytes of uncompressed tar.
+    """
+
+    index: int
+    task: str
+    spec: Mapping[str, object]
+    open: Callable[[], object]
+    cost: float
+    weight: int = CAPACITY
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """How the arena is cut."""
+
+    slots: int
+    slot_bytes: int = SLOT_BYTES
+
+
+def sizing(workers: int, memory: int | None = None) -> Sizing:
+    """Cut an arena for so many workers within `memory` bytes (default: 16 slots a worker).
+
+    Raises:
+        ValueError: Too little memory for so many workers.
+    """
+    lanes = max(workers, 1)
+    wanted = min(lanes * SLOTS_PER_WORKER, 1024)
+    if memory is None:
+        return Sizing(wanted)
+    slots = min(memory // SLOT_BYTES, 1024)
+    if slots < min(lanes * MIN_SLOTS_PER_WORKER, 1024):
+        need = lanes * MIN_SLOTS_PER_WORKER * SLOT_BYTES
+        msg = f"{lanes} workers need at least {need} bytes of memory, not {memory}"
+        raise ValueError(msg)
+    return Sizing(slots)
+
+
+def in_order(jobs: list[Job]) -> list[Job]:
+    """Longest first, so that the last ones to finish are short; ties keep the caller's order."""
+    return sorted(jobs, key=lambda job: -job.cost)
+
+
+def cpu_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:
+    """Cores the control group may use; infinite when it does not say."""
+    try:
+        with open(path, encoding="ascii") as file:
+            quota, period = file.read().split()
+        return float("inf") if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def available_workers() -> int:
+    """One worker for each core this process may run on, control group included."""
+    return max(1, int(min(len(os.sched_getaffinity(0)), cpu_quota())))

@@ -1,0 +1,83 @@
+"""A worker process: its main loop, and how the process comes to be.
+
+It maps the arena, takes jobs from its socket, and lives until that socket closes. It opens no file
+and no connection of its own. Invariant: when the engine is gone, however it went, the worker ends
+within half a second.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from typing import Any, Final
+
+from ocifast._native.arena import Arena
+from ocifast.engine.message import encode_error, receive, send
+from ocifast.engine.pipeline import Outcome, Pipeline, make_task
+
+__all__ = ["main", "serve"]
+
+IDLE_MS: Final = 500
+"""Only a safety net: every event a worker can wait for rings the arena's bell."""
+
+
+def main(descriptor: int) -> None:
+    """Run a worker on the socket `descriptor`; the first message brings the arena."""
+    # Ctrl-C reaches the whole terminal group; the engine decides what it means for the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as connection:
+        first = receive(connection)
+        if first is None:
+            return
+        message, (memory,) = first
+        arena = Arena(message["slots"], message["slot_bytes"], descriptor=memory, create=False)
+        os.close(memory)
+        serve(connection, arena, hash_first=message["hash_first"])
+
+
+def serve(connection: socket.socket, arena: Arena, *, hash_first: bool) -> None:
+    """Take jobs and turns until the engine closes the connection."""
+    pipeline = Pipeline(arena, hash_first=hash_first)
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    while True:
+        seen = arena.change
+        while poll.poll(0):
+            job = receive(connection)
+            if job is None:
+                return
+            accept(pipeline, arena, *job, connection)
+        worked = pipeline.turn()
+        for outcome in pipeline.collect() if len(pipeline) else ():
+            worked = True
+            report(connection, outcome)
+        if not worked:
+            arena.wait(seen, IDLE_MS)
+
+
+def accept(
+    pipeline: Pipeline,
+    arena: Arena,
+    job: dict[str, Any],
+    descriptors: list[int],
+    connection: socket.socket,
+) -> None:
+    """Make the task of a job; if that fails, the failure is its outcome."""
+    try:
+        task = make_task(job["task"], job["spec"], descriptors[0], arena)
+    except Exception as error:  # noqa: BLE001 - it travels to the caller, whatever it is
+        report(connection, Outcome(job["index"], {}, [], error))
+    else:
+        pipeline.add(job["index"], task)
+
+
+def report(connection: socket.socket, outcome: Outcome) -> None:
+    """Send an outcome; its descriptors are the engine's from then on."""
+    message: dict[str, Any] = {"index": outcome.index, "payload": outcome.payload}
+    if outcome.error is not None:
+        message["error"] = encode_error(outcome.error)
+    send(connection, message, outcome.descriptors)
+    for descriptor in outcome.descriptors:
+        os.close(descriptor)

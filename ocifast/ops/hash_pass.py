@@ -1,0 +1,175 @@
+"""The one pass over one layer: read, inflate, parse, hash; each byte handled once, in its slot.
+
+A task of the engine (`ocifast.engine.pipeline.Task`). Stored bytes go into a slot, from there to the
+blob's lane and the decoder; what it gives goes into another slot, is parsed there, and goes to the
+diff_id's lane. A layer that is not compressed has one lane: its digest is its diff_id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ocifast._native.sha256 import Sha256
+from ocifast._native.tar import TarParser
+from ocifast.codecs import open_decoder, sniff
+from ocifast.formats.tar import EntryTable
+from ocifast.layer import Finding
+from ocifast.limits import Limits
+from ocifast.ops.expectation import Expectation
+from ocifast.ops.source import DescriptorReader
+from ocifast.spec.descriptor import Descriptor
+from ocifast.spec.digest import Digest
+from ocifast.spec.media_type import layer_media_type
+
+if TYPE_CHECKING:
+    from ocifast._native.arena import Arena
+    from ocifast.codecs.base import Decoder
+    from ocifast.limits import Profile
+    from ocifast.ops.source import Reader
+
+__all__ = ["HashPass"]
+
+
+class HashPass:
+    """Hash and parse one layer; `source` is a descriptor that is closed here, or a Reader."""
+
+    def __init__(self, spec: Mapping[str, Any], source: int | Reader, arena: Arena) -> None:
+        self._reader = DescriptorReader(source) if isinstance(source, int) else source
+        self._arena = arena
+        self._limits = Limits(**spec["limits"])
+        self._profile: Profile = spec["profile"]
+        self._expectation = Expectation(Descriptor(**spec["expected"]), self._profile)
+        self._keep: bool = spec["table"]
+        strict = self._profile == "strict"
+        self._tar = TarParser(self._limits, strict=strict, keep=self._keep)
+        self._codec = ""
+        self._decoder: Decoder | None = None
+        self._findings: list[Finding] = []
+        self._slots: list[int] = []
+        self._size = 0
+        self._done = False
+        self.lanes: tuple[int, ...] = (arena.open_lane(Sha256()),)
+        if self._reader.size is not None:
+            self._expectation.check_size(self._reader.size, final=True)
+
+    def step(self) -> bool:
+        """Fill one slot; False when none is free or nothing is left."""
+        if self._done:
+            return False
+        slot = self._arena.take()
+        if slot < 0:
+            return False
+        self._slots.append(slot)
+        if self._decoder is None or self._decoder.needs_input:
+            self._read(slot)
+        else:
+            self._inflate(slot, self._decoder)
+        return True
+
+    def _read(self, slot: int) -> None:
+        memory = self._arena.slot(slot)
+        count = self._reader.readinto(memory)
+        if count == 0:
+            self._free(slot)
+            self._end()
+            return
+        stored = memory[:count]
+        if self._size == 0:
+            self._begin(stored)
+        self._size += count
+        self._expectation.check_size(self._size, final=False)
+        if self._decoder is None:
+            self._tar.feed(stored)
+        else:
+            self._decoder.feed(stored)
+            self._hold(slot)
+        self._push(self.lanes[0], slot, count)
+
+    def _inflate(self, slot: int, decoder: Decoder) -> None:
+        memory = self._arena.slot(slot)
+        count = decoder.readinto(memory)
+        if decoder.needs_input:  # the stored bytes before it are used up
+            self._free(self._slots[0])
+        if count == 0:
+            self._free(slot)
+            return
+        self._tar.feed(memory[:count])
+        self._push(self.lanes[1], slot, count)
+
+    def _begin(self, head: memoryview) -> None:
+        self._codec = sniff(bytes(head[:16]))
+        finding = self._expectation.check_codec(self._codec)
+        if finding is not None:
+            self._findings.append(finding)
+        if self._codec != "identity":
+            self._decoder = open_decoder(self._codec, self._limits, self._profile)
+            self.lanes += (self._arena.open_lane(Sha256()),)
+
+    def _end(self) -> None:
+        self._done = True
+        self._expectation.check_size(self._size, final=True)
+        if self._decoder is not None:
+            self._decoder.finish()
+        self._tar.finish()
+        self._reader.close()
+
+    def _hold(self, slot: int) -> None:
+        """The decoder reads on in a slot that is also being hashed."""
+        self._arena.hold(slot)
+        self._slots.append(slot)
+
+    def _push(self, lane: int, slot: int, count: int) -> None:
+        self._arena.push(lane, slot, count)
+        self._slots.remove(slot)
+
+    def _free(self, slot: int) -> None:
+        self._slots.remove(slot)
+        self._arena.release(slot)
+
+    def finished(self) -> bool:
+        """Whether everything is read and hashed."""
+        return self._done and all(self._arena.idle(lane) for lane in self.lanes)
+
+    def result(self) -> tuple[dict[str, Any], list[int]]:
+        """Give the report as JSON and the table as a memfd."""
+        digests = [Digest.of_sha256(self._arena.close_lane(lane).digest()) for lane in self.lanes]
+        self.lanes = ()
+        self._expectation.check_digest(digests[0])
+        decoder_findings = self._decoder.findings if self._decoder is not None else []
+        findings = self._findings + [Finding(f.code, "blob", f.offset, f.text) for f in decoder_findings]
+        total = len(findings) + self._tar.finding_count
+        findings += [Finding(code, "tar", offset, text) for code, offset, text in self._tar.findings()]
+        payload = {
+            "media_type": layer_media_type(self._codec),
+            "digest": digests[0],
+            "size": self._size,
+            "diff_id": digests[-1],
+            "uncompressed_size": self._tar.offset,
+            "entries": self._tar.entries,
+            "finding_count": total,
+            "findings": findings[: self._limits.findings],
+        }
+        return payload, [self._table()] if self._keep else []
+
+    def _table(self) -> int:
+        """Write the table into a memfd: it goes to the caller as a descriptor, not as bytes."""
+        descriptor = os.memfd_create("ocifast-table", os.MFD_CLOEXEC)
+        try:
+            data = memoryview(EntryTable(*self._tar.take_table()).to_bytes())
+            while data:
+                data = data[os.write(descriptor, data) :]
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def abandon(self) -> bool:
+        """Give slots and lanes back; False while a lane is still being hashed by another worker."""
+        self._done = True
+        self._reader.close()
+        for slot in self._slots[:]:
+            self._free(slot)
+        self.lanes = tuple(lane for lane in self.lanes if not self._arena.drop_lane(lane))
+        return not self.lanes

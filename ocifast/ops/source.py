@@ -1,0 +1,216 @@
+"""Where the bytes of a layer come from: paths, descriptors, file objects, buffers, iterables.
+
+A source is opened when its turn comes and read front to back, once. Descriptors travel to workers;
+the other kinds are read in this process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    class Readable(Protocol):
+        """A binary file object."""
+
+        def read(self, size: int, /) -> ReadableBuffer:
+            """Read up to so many bytes."""
+
+    Source: TypeAlias = (
+        str
+        | os.PathLike[str]
+        | os.PathLike[bytes]
+        | int
+        | Readable
+        | ReadableBuffer
+        | Iterable[ReadableBuffer]
+    )
+
+__all__ = ["DescriptorReader", "Opened", "open_source"]
+
+HEAD_BYTES: Final = 16
+OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC
+
+
+class Reader(Protocol):
+    """What a task reads from."""
+
+    size: int | None
+    """Bytes it will give, when that is known beforehand."""
+
+    def readinto(self, out: memoryview) -> int:
+        """Fill `out`; less than all of it only at the end."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
+class Opened(NamedTuple):
+    """A source seen from outside: a name for messages, how to open it, and what to expect.
+
+    `size` is None when only reading will tell; `head` is the first bytes, when peeking is free.
+    """
+
+    name: str
+    open: Callable[[], object]
+    local: bool
+    size: int | None
+    head: bytes
+
+
+def open_source(source: Source) -> Opened:
+    """Look at a source without reading it; a path is not kept open.
+
+    Raises:
+        OSError: The path cannot be opened, or is a directory.
+        TypeError: It is none of the kinds.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _path(os.fspath(source))
+    if isinstance(source, int):
+        return _descriptor(source)
+    try:
+        view = memoryview(source).cast("B")  # type: ignore[arg-type]
+    except TypeError:
+        return _stream(source)
+    return Opened("<buffer>", lambda: BufferReader(view), True, len(view), bytes(view[:HEAD_BYTES]))
+
+
+def _path(path: str | bytes) -> Opened:
+    name = os.fsdecode(path)
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a directory, not a layer", name)
+    if not stat.S_ISREG(status.st_mode):  # opening a fifo to peek would eat its one reader
+        return Opened(name, lambda: os.open(path, OPEN_FLAGS), False, None, b"")
+    descriptor = os.open(path, OPEN_FLAGS)
+    try:
+        head = os.pread(descriptor, HEAD_BYTES, 0)
+    finally:
+        os.close(descriptor)
+    return Opened(name, lambda: os.open(path, OPEN_FLAGS), False, status.st_size, head)
+
+
+def _descriptor(descriptor: int) -> Opened:
+    status = os.fstat(descriptor)
+    name = f"<descriptor {descriptor}>"
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a directory, not a layer", name)
+    if not stat.S_ISREG(status.st_mode):
+        return Opened(name, lambda: os.dup(descriptor), False, None, b"")
+    at = os.lseek(descriptor, 0, os.SEEK_CUR)
+    head = os.pread(descriptor, HEAD_BYTES, at)
+    return Opened(name, lambda: os.dup(descriptor), False, max(status.st_size - at, 0), head)
+
+
+def _stream(source: object) -> Opened:
+    read = getattr(source, "read", None)
+    if read is None:
+        read = Pieces(iter(source)).read  # type: ignore[call-overload]
+    name = getattr(source, "name", None)
+    return Opened(
+        name if isinstance(name, str) else "<stream>", lambda: FileReader(read), True, None, b""
+    )
+
+
+class DescriptorReader:
+    """Reads a descriptor it owns, from where it stands."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        status = os.fstat(descriptor)
+        self.size: int | None = None
+        if stat.S_ISREG(status.st_mode):
+            at = os.lseek(descriptor, 0, os.SEEK_CUR)
+            self.size = max(status.st_size - at, 0)
+            os.posix_fadvise(descriptor, at, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    def readinto(self, out: memoryview) -> int:
+        """Fill `out`; less than all of it only at the end."""
+        filled = 0
+        while filled < len(out):
+            try:
+                got = os.readv(self._descriptor, [out[filled:]])
+            except BlockingIOError:  # standard input may be set so by whoever shares it
+                poll = select.poll()
+                poll.register(self._descriptor, select.POLLIN)
+                poll.poll()
+                continue
+            if got == 0:
+                break
+            filled += got
+        return filled
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class FileReader:
+    """Reads through a `read(size)` function; the object behind it stays the caller's."""
+
+    size: int | None = None
+
+    def __init__(self, read: Callable[[int], memoryview | bytes]) -> None:
+        self._read = read
+
+    def readinto(self, out: memoryview) -> int:
+        """Fill `out`; less than all of it only at the end."""
+        filled = 0
+        while filled < len(out):
+            piece = self._read(len(out) - filled)
+            if not piece:
+                break
+            if len(piece) > len(out) - filled:
+                raise ValueError(f"read({len(out) - filled}) gave {len(piece)} bytes")
+            out[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
+
+    def close(self) -> None:
+        """Nothing to do: it is not ours."""
+
+
+class Pieces:
+    """A `read(size)` over an iterator of buffers of any length."""
+
+    def __init__(self, pieces: Iterator[ReadableBuffer]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def read(self, size: int, /) -> memoryview:
+        """Give up to `size` bytes; empty at the end."""
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return self._rest
+            self._rest = memoryview(piece).cast("B")
+        head, self._rest = self._rest[:size], self._rest[size:]
+        return head
+
+
+class BufferReader:
+    """Reads a buffer; one copy into the slot, so that the hashing lanes can share it."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self.size: int | None = len(view)
+
+    def readinto(self, out: memoryview) -> int:
+        """Fill `out`; less than all of it only at the end."""
+        count = min(len(out), len(self._view))
+        out[:count] = self._view[:count]
+        self._view = self._view[count:]
+        return count
+
+    def close(self) -> None:
+        """Let go of the buffer."""
+        self._view = memoryview(b"")
