@@ -27,24 +27,29 @@ enum { OCF_TAR_BLOCK_BYTES = 512 };
     X(NUMBER, "number", "header field {field} is not a number tar can hold") \
     X(RANGE, "range", "{field} of {a} is out of range") \
     X(NUMBER_JUNK, "number-junk", "header field {field} has bytes behind its terminator") \
-    X(MAGIC, "magic", "ustar magic with an unknown version") \
+    X(MAGIC, "magic", "header of no format that all readers know") \
     X(GNU_PREFIX, "gnu-prefix", "GNU header with text where its times are (old Go writer)") \
-    X(TYPE, "type", "unknown entry type {type}") \
+    X(GNU_TIMES, "gnu-times", "GNU header with times, which some readers take for a path prefix") \
+    X(TYPE, "type", "entry type {type} has no place in a layer") \
     X(CARRIER, "carrier", "extension header of type {type} in a header format that has none") \
-    X(SLASH, "trailing-slash", "regular file with a trailing slash") \
+    X(SLASH, "trailing-slash", "trailing slash on something other than a directory") \
     X(HEADER_ONLY, "header-only-size", "entry of type {type} has no payload but a size of {b}") \
     X(STACKED, "stacked", "second extension header of type {type} before one entry") \
-    X(MIXED, "mixed", "PAX and GNU headers both name the {field}") \
+    X(SIZES, "sizes", "header says size {a}, its PAX record {b}") \
+    X(MIXED, "mixed", "PAX and GNU headers before one entry ({field})") \
     X(DANGLING, "dangling", "extension header of type {type} with no entry behind it") \
     X(PAX_RECORD, "pax-record", "malformed PAX record at byte {a} of {b}") \
     X(PAX_VALUE, "pax-value", "PAX record {field} has an invalid value") \
     X(PAX_REPEAT, "pax-repeat", "PAX record {field} is repeated") \
+    X(PAX_KEY, "pax-key", "PAX record that gives some readers another entry") \
+    X(XATTR_NAME, "xattr-name", "xattr outside of security, system, trusted and user") \
     X(PAX_GLOBAL, "pax-global", "global PAX header sets more than a comment") \
     X(LONG_NAME, "long-name", "GNU long name has bytes behind its NUL, or none before it") \
     X(SPARSE, "sparse", "sparse entry") \
     X(SPARSE_MAP, "sparse-map", "sparse map is incomplete, unordered, overlapping or outside of the file") \
     X(NO_NAME, "empty-name", "entry without a name") \
     X(NO_LINK, "empty-link", "link without a target") \
+    X(STRAY_LINK, "stray-link", "link target of an entry of type {type}") \
     X(NUL, "nul", "NUL byte in {field}") \
     X(ROOT, "root", "the root itself can only be a directory") \
     X(DOTDOT, "dotdot", "path with a .. component") \
@@ -53,6 +58,7 @@ enum { OCF_TAR_BLOCK_BYTES = 512 };
     X(FILE_PARENT, "file-parent", "a path is used both as a directory and as something else") \
     X(WHITEOUT, "whiteout", "whiteout of no name, of . or of ..") \
     X(WHITEOUT_FORM, "whiteout-form", "whiteout that is not an empty regular file, or is used as a directory") \
+    X(AUFS, "aufs", "housekeeping of AUFS, which engines skip") \
     X(LONE_ZERO, "lone-zero", "single zero block before more data") \
     X(TRUNCATED, "truncated", "the stream ends {a} bytes before the end of a {field}") \
     X(NO_END, "missing-end", "the stream ends without two zero blocks") \

@@ -5,47 +5,22 @@
 
 static const uint64_t SIZE_CAP = INT64_MAX - 511; /* a size and its padding fit 63 bits (H12) */
 
-static size_t text_size(const uint8_t *field, size_t width)
+static size_t prefix_width(const uint8_t *block, int format)
 {
-    const uint8_t *nul = memchr(field, 0, width);
-    return nul ? (size_t)(nul - field) : width;
-}
-
-/* Go before 1.8 put a path prefix where GNU headers keep atime and ctime (H20). */
-static int is_go_prefix(const uint8_t *block)
-{
-    int64_t ignored;
-    if (block[345] == 0 || (ocf_number(block + 345, 12, &ignored) == 0 && ocf_number(block + 357, 12, &ignored) == 0))
-        return 0;
-    for (size_t i = 345, end = 345 + text_size(block + 345, 155); i < end; i++)
-        if (block[i] & 0x80)
-            return 0;
-    return 1;
-}
-
-static int prefix_width(ocf_tar *t, const uint8_t *block, int format, size_t *width)
-{
-    *width = format == FORMAT_USTAR ? 155 : format == FORMAT_STAR ? 131 : 0;
-    if (*width && memcmp(block + 263, "00", 2))
-        return ocf_oddity(t, OCF_TAR_MAGIC, 0, 0, 0);
-    if (format == FORMAT_GNU && is_go_prefix(block)) {
-        *width = 155;
-        return ocf_oddity(t, OCF_TAR_GNU_PREFIX, 0, 0, 0);
-    }
-    return OCF_OK;
+    if (format == FORMAT_USTAR || (format == FORMAT_GNU && ocf_go_prefix(block)))
+        return 155;
+    return format == FORMAT_STAR ? 131 : 0;
 }
 
 static int header_name(ocf_tar *t, const uint8_t *block, int format)
 {
     ocf_bytes *name = &t->buf[OCF_BUF_NAME];
-    size_t width;
-    OCF_TRY(prefix_width(t, block, format, &width));
-    size_t prefix = width ? text_size(block + 345, width) : 0;
+    size_t width = prefix_width(block, format), prefix = width ? ocf_text_size(block + 345, width) : 0;
     if (prefix) {
         OCF_TRY(ocf_bytes_append(name, block + 345, prefix));
         OCF_TRY(ocf_bytes_append(name, "/", 1));
     }
-    return ocf_bytes_append(name, block, text_size(block, 100));
+    return ocf_bytes_append(name, block, ocf_text_size(block, 100));
 }
 
 static int resolve_name(ocf_tar *t, const uint8_t *block, int format)
@@ -75,13 +50,13 @@ static int resolve_link(ocf_tar *t, const uint8_t *block)
     if (gnu_link && pax_link)
         return ocf_refuse(t, OCF_TAR_MIXED, OCF_FIELD_LINK, 0, 0);
     if (t->core.row.type != '1' && t->core.row.type != '2')
-        return OCF_OK;
+        return gnu_link || pax_link ? ocf_oddity(t, OCF_TAR_STRAY_LINK, 0, t->core.row.type, 0) : OCF_OK;
     if (pax_link)
         OCF_TRY(ocf_bytes_set(target, text->data + pax->link.offset, pax->link.size));
     else if (gnu_link)
         OCF_TRY(ocf_bytes_set(target, gnu->data, gnu->size));
     else
-        OCF_TRY(ocf_bytes_set(target, block + 157, text_size(block + 157, 100)));
+        OCF_TRY(ocf_bytes_set(target, block + 157, ocf_text_size(block + 157, 100)));
     if (target->size == 0)
         return ocf_refuse(t, OCF_TAR_NO_LINK, OCF_FIELD_LINK, 0, 0);
     return ocf_limit(t, OCF_TAR_L_PATH, t->limits.path_bytes, target->size);
@@ -91,30 +66,34 @@ static int resolve_type(ocf_tar *t, uint8_t flag)
 {
     const ocf_bytes *name = &t->buf[OCF_BUF_NAME];
     uint8_t *type = &t->core.row.type;
+    int slash = name->size && name->data[name->size - 1] == '/';
     *type = flag == 0 || flag == '7' || flag == 'S' ? '0' : flag;
-    if (*type == '0' && name->size && name->data[name->size - 1] == '/') {
-        OCF_TRY(ocf_oddity(t, OCF_TAR_SLASH, OCF_FIELD_PATH, 0, 0));
-        if (flag == 0) /* v7 had no other way to say directory (H08) */
-            *type = '5';
-    }
-    if (*type >= '0' && *type <= '6')
+    if (flag == 'X') /* a PAX header to all but Go */
+        return ocf_refuse(t, OCF_TAR_TYPE, 0, flag, 0);
+    if (*type < '0' || *type > '6')
+        *type = 0; /* skipped with its payload, no row (H09) */
+    if (*type == 0 || flag == '7')
+        OCF_TRY(ocf_oddity(t, OCF_TAR_TYPE, 0, flag, 0));
+    if (!slash || *type == '5' || *type == 0)
         return OCF_OK;
-    *type = 0; /* skipped with its payload, no row (H09) */
-    return ocf_oddity(t, OCF_TAR_TYPE, 0, flag, 0);
+    if (flag == 0) /* v7 had no other way to say directory (H08) */
+        *type = '5';
+    return ocf_oddity(t, OCF_TAR_SLASH, OCF_FIELD_PATH, 0, 0);
 }
 
 static int resolve_size(ocf_tar *t, const uint8_t *block)
 {
     ocf_tar_row *row = &t->core.row;
-    int64_t size;
-    OCF_TRY(ocf_take_number(t, block + 124, 12, OCF_FIELD_SIZE, &size));
-    if (size < 0 || (uint64_t)size > SIZE_CAP)
-        return ocf_refuse(t, OCF_TAR_RANGE, OCF_FIELD_SIZE, size, 0);
-    if (t->core.pax.present & PAX_SIZE)
-        size = (int64_t)t->core.pax.size;
+    int64_t field, size;
+    OCF_TRY(ocf_take_number(t, block + 124, 12, OCF_FIELD_SIZE, &field));
+    if (field < 0 || (uint64_t)field > SIZE_CAP)
+        return ocf_refuse(t, OCF_TAR_RANGE, OCF_FIELD_SIZE, field, 0);
+    size = t->core.pax.present & PAX_SIZE ? (int64_t)t->core.pax.size : field; /* H01 */
     row->size = row->stored_size = (uint64_t)size;
-    if (size && row->type != '0' && row->type != 0)
-        return ocf_refuse(t, OCF_TAR_HEADER_ONLY, OCF_FIELD_SIZE, row->type, size);
+    if ((size || field) && row->type != '0' && row->type != 0)
+        return ocf_refuse(t, OCF_TAR_HEADER_ONLY, OCF_FIELD_SIZE, row->type, size ? size : field);
+    if (size != field && size >> OCF_OCTAL_SIZE_BITS == 0) /* no writer had a reason for a record */
+        return ocf_oddity(t, OCF_TAR_SIZES, OCF_FIELD_SIZE, field, size);
     return OCF_OK;
 }
 
@@ -133,7 +112,7 @@ static int resolve_id(ocf_tar *t, const uint8_t *field, int name, uint32_t bit, 
 
 static int resolve_mtime(ocf_tar *t, const uint8_t *block)
 {
-    int64_t seconds, cap = INT64_C(9223372035);
+    int64_t seconds, cap = (int64_t)OCF_SECONDS_CAP;
     OCF_TRY(ocf_take_number(t, block + 136, 12, OCF_FIELD_MTIME, &seconds));
     if (t->core.pax.present & PAX_MTIME) {
         t->core.row.mtime_ns = t->core.pax.mtime_ns;
@@ -152,7 +131,7 @@ static int resolve_device(ocf_tar *t, const uint8_t *block, int format)
     ocf_tar_row *row = &t->core.row;
     int64_t major = 0, minor = 0;
     int device = row->type == '3' || row->type == '4';
-    if (format == FORMAT_V7 && !device)
+    if (format == FORMAT_V7)
         return OCF_OK;
     OCF_TRY(ocf_take_number(t, block + 329, 8, OCF_FIELD_MAJOR, &major));
     OCF_TRY(ocf_take_number(t, block + 337, 8, OCF_FIELD_MINOR, &minor));
@@ -175,12 +154,15 @@ static int resolve_sparse(ocf_tar *t, uint8_t flag)
     if (flag != 'S' && !by_pax)
         return OCF_OK;
     OCF_TRY(ocf_oddity(t, OCF_TAR_SPARSE, 0, 0, 0)); /* layer.md: SHOULD NOT be used */
-    uint32_t need = PAX_SPARSE_SIZE | (pax->present & PAX_SPARSE_MAJOR ? PAX_SPARSE_MINOR : PAX_SPARSE_MAP);
+    uint32_t versions = PAX_SPARSE_MAJOR | PAX_SPARSE_MINOR, given = pax->present & versions;
+    uint32_t need = PAX_SPARSE_SIZE | (given ? versions : 0) | (pax->sparse_major ? 0 : PAX_SPARSE_MAP);
     int complete = (pax->present & need) == need && !(pax->present & PAX_SPARSE_OPEN);
     uint64_t regions = t->buf[OCF_BUF_SPARSE].size / 16;
-    if (pax->present & PAX_SPARSE_MAJOR)
+    if (pax->sparse_major) /* the map stands before the payload */
         complete &= pax->sparse_major == 1 && pax->sparse_minor == 0 && regions == 0;
-    else if (pax->present & PAX_SPARSE_BLOCKS)
+    else
+        complete &= pax->sparse_minor <= 1;
+    if (!pax->sparse_major && pax->present & PAX_SPARSE_BLOCKS)
         complete &= pax->sparse_blocks == regions;
     if (by_pax && (flag == 'S' || !complete || row->type != '0'))
         return ocf_refuse(t, OCF_TAR_SPARSE_MAP, 0, 0, 0);

@@ -8,49 +8,47 @@
 
 static int base256(const uint8_t *field, size_t width, int64_t *value)
 {
-    /* Only the two lead bytes every writer uses (H11): 0x80 positive, 0xff negative. */
-    uint8_t fill = field[0] == 0x80 ? 0x00 : 0xff;
-    if (field[0] != 0x80 && field[0] != 0xff)
-        return -1;
-    size_t first = width > 8 ? width - 8 : 1;
-    for (size_t i = 1; i < first; i++)
-        if (field[i] != fill)
+    uint8_t flip = field[0] & 0x40 ? 0xff : 0x00; /* of a negative number the bits of -value - 1 */
+    uint64_t bits = (field[0] ^ flip) & 0x7f;
+    for (size_t i = 1; i < width; i++) {
+        if (bits >> 56)
             return -1;
-    uint64_t bits = fill ? UINT64_MAX : 0;
-    for (size_t i = first; i < width; i++)
-        bits = bits << 8 | field[i];
-    *value = (int64_t)bits;
-    return (*value < 0) == (fill != 0) ? 0 : -1;
+        bits = bits << 8 | (uint64_t)(field[i] ^ flip);
+    }
+    if (bits >> 63)
+        return -1;
+    *value = flip ? -(int64_t)bits - 1 : (int64_t)bits;
+    return 0;
+}
+
+static int is_pad(uint8_t byte)
+{
+    return byte == 0 || byte == ' ';
 }
 
 int ocf_number(const uint8_t *field, size_t width, int64_t *value)
 {
     if (field[0] & 0x80)
         return base256(field, width, value);
-    size_t i = 0;
+    size_t first = 0, last = width, odd = 0;
     uint64_t sum = 0;
-    while (i < width && field[i] == ' ')
-        i++;
-    for (; i < width && field[i] >= '0' && field[i] <= '7'; i++)
+    for (; first < last && is_pad(field[first]); first++)
+        odd |= field[first] == 0;
+    while (last > first && is_pad(field[last - 1]))
+        last--;
+    size_t i = first;
+    for (; i < last && field[i] >= '0' && field[i] <= '7'; i++)
         sum = sum << 3 | (uint64_t)(field[i] - '0');
     *value = (int64_t)sum;
-    int ended = 0, junk = 0;
-    for (; i < width; i++) {
-        if (field[i] == 0)
-            ended = 1;
-        else if (field[i] != ' ' && !ended)
-            return -1;
-        else if (field[i] != ' ')
-            junk = 1;
-    }
-    /* NULs first, digits behind them: Go reads the digits, Python zero. */
-    return junk && field[0] == 0 ? -1 : junk;
+    if (i == last)
+        return odd && last > first; /* NULs, then digits: Go reads the digits, others zero */
+    return field[i] == 0 ? 1 : -1; /* a NUL, then junk: Go and most others stop at the NUL */
 }
 
 int ocf_take_number(ocf_tar *t, const uint8_t *field, size_t width, int name, int64_t *value)
 {
     int status = ocf_number(field, width, value);
-    if (status < 0)
+    if (status < 0 || (field[0] & 0x80 && field[0] != 0x80 && field[0] != 0xff)) /* H11 */
         return ocf_refuse(t, OCF_TAR_NUMBER, name, 0, 0);
     return status ? ocf_oddity(t, OCF_TAR_NUMBER_JUNK, name, 0, 0) : OCF_OK;
 }
@@ -64,7 +62,7 @@ int ocf_decimal(const uint8_t *text, size_t size, uint64_t max, uint64_t *value)
         if (text[i] < '0' || text[i] > '9')
             return -1;
         uint64_t digit = (uint64_t)(text[i] - '0');
-        if (sum > (max - digit) / 10)
+        if (digit > max || sum > (max - digit) / 10)
             return -1;
         sum = sum * 10 + digit;
     }
@@ -92,13 +90,14 @@ int ocf_time(const uint8_t *text, size_t size, int64_t *ns)
         return -1;
     for (; fraction < 9; fraction++)
         nanos *= 10;
-    if (clamped || seconds > UINT64_C(9223372035)) {
-        *ns = negative ? INT64_MIN : INT64_MAX;
-        return 1;
+    clamped |= seconds > OCF_SECONDS_CAP;
+    if (clamped) {
+        seconds = OCF_SECONDS_CAP;
+        nanos = 0;
     }
     uint64_t total = seconds * UINT64_C(1000000000) + nanos;
     *ns = negative ? -(int64_t)total : (int64_t)total;
-    return 0;
+    return clamped;
 }
 
 /* Sum of 512 bytes. The compiler's own vectors widen bytes in three steps and take 3x as long. */
@@ -123,16 +122,16 @@ int ocf_checksum(ocf_tar *t, const uint8_t *block)
     for (size_t i = 148; i < 156; i++)
         sum -= block[i];
     int64_t claimed = -1;
-    int valid = !(block[148] & 0x80) && ocf_number(block + 148, 8, &claimed) >= 0;
-    if (valid && claimed == (int64_t)sum)
+    int status = block[148] & 0x80 ? -1 : ocf_number(block + 148, 8, &claimed);
+    if (status == 0 && claimed == (int64_t)sum)
         return OCF_OK;
     /* Historic writers summed signed chars (H10). */
     for (size_t i = 0; i < 512; i++)
         high += i - 148 >= 8 ? block[i] >> 7 : 0;
-    if (valid && claimed == (int64_t)sum - 256 * (int64_t)high)
-        return OCF_OK;
     int rule = t->core.headers == 0 ? OCF_TAR_NOT_TAR : OCF_TAR_CHECKSUM;
-    return ocf_refuse(t, rule, OCF_FIELD_CHKSUM, valid ? claimed : -1, (int64_t)sum);
+    if (status < 0 || (claimed != (int64_t)sum && claimed != (int64_t)sum - 256 * (int64_t)high))
+        return ocf_refuse(t, rule, OCF_FIELD_CHKSUM, status < 0 ? -1 : claimed, (int64_t)sum);
+    return status ? ocf_oddity(t, OCF_TAR_NUMBER_JUNK, OCF_FIELD_CHKSUM, 0, 0) : OCF_OK;
 }
 
 int ocf_all_zero(const uint8_t *data, size_t size)
@@ -148,6 +147,12 @@ int ocf_all_zero(const uint8_t *data, size_t size)
     return 1;
 }
 
+size_t ocf_text_size(const uint8_t *field, size_t width)
+{
+    const uint8_t *nul = memchr(field, 0, width);
+    return nul ? (size_t)(nul - field) : width;
+}
+
 int ocf_format(const uint8_t *block)
 {
     if (!memcmp(block + 257, "ustar  ", 8))
@@ -155,4 +160,36 @@ int ocf_format(const uint8_t *block)
     if (memcmp(block + 257, "ustar", 6))
         return FORMAT_V7;
     return memcmp(block + 508, "tar", 4) ? FORMAT_USTAR : FORMAT_STAR;
+}
+
+static int is_ascii(const uint8_t *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] & 0x80)
+            return 0;
+    return 1;
+}
+
+int ocf_go_prefix(const uint8_t *block)
+{
+    int64_t ignored;
+    int atime = ocf_number(block + 345, 12, &ignored) >= 0;
+    int ctime = block[357] == 0 || ocf_number(block + 357, 12, &ignored) >= 0;
+    return block[345] && !(atime && ctime) && is_ascii(block + 345, ocf_text_size(block + 345, 155));
+}
+
+int ocf_format_check(ocf_tar *t, const uint8_t *block, int format)
+{
+    switch (format) {
+    case FORMAT_V7: /* half a magic; a prefix that some readers take all the same */
+        return ocf_all_zero(block + 257, 255) ? OCF_OK : ocf_oddity(t, OCF_TAR_MAGIC, 0, 0, 0);
+    case FORMAT_GNU: /* incremental dumps have times where Python sees a prefix */
+        if (ocf_all_zero(block + 345, 155) || block[156] == 'S')
+            return OCF_OK;
+        return ocf_oddity(t, ocf_go_prefix(block) ? OCF_TAR_GNU_PREFIX : OCF_TAR_GNU_TIMES, 0, 0, 0);
+    case FORMAT_STAR: /* only Go knows that its prefix is shorter */
+        if (ocf_text_size(block + 345, 131) != ocf_text_size(block + 345, 155))
+            OCF_TRY(ocf_oddity(t, OCF_TAR_MAGIC, 0, 0, 0));
+    }
+    return memcmp(block + 263, "00", 2) ? ocf_oddity(t, OCF_TAR_MAGIC, 0, 0, 0) : OCF_OK;
 }

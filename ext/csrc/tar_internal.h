@@ -32,13 +32,20 @@ int ocf_bytes_append(ocf_bytes *b, const void *data, size_t size);
 int ocf_table_commit(ocf_tar *t);
 
 /* header fields (tar_field.c) */
-int ocf_number(const uint8_t *field, size_t width, int64_t *value); /* 0, -1 invalid, 1 junk behind NUL */
+enum { OCF_OCTAL_SIZE_BITS = 33 }; /* what eleven octal digits hold */
+#define OCF_SECONDS_CAP UINT64_C(9223372035) /* nanoseconds of more do not fit 63 bits */
+
+/* A field as Go reads it: 0, -1 invalid, 1 when other readers read something else. */
+int ocf_number(const uint8_t *field, size_t width, int64_t *value);
 int ocf_take_number(ocf_tar *t, const uint8_t *field, size_t width, int name, int64_t *value);
 int ocf_decimal(const uint8_t *text, size_t size, uint64_t max, uint64_t *value);
 int ocf_time(const uint8_t *text, size_t size, int64_t *ns); /* 0, -1 invalid, 1 clamped */
 int ocf_checksum(ocf_tar *t, const uint8_t *block);
 int ocf_all_zero(const uint8_t *data, size_t size);
+size_t ocf_text_size(const uint8_t *field, size_t width); /* up to the first NUL */
 int ocf_format(const uint8_t *block);
+int ocf_format_check(ocf_tar *t, const uint8_t *block, int format);
+int ocf_go_prefix(const uint8_t *block); /* Go before 1.8 put a path prefix where GNU has times (H20) */
 
 int ocf_pax_parse(ocf_tar *t, ocf_bytes *payload, int global);           /* tar_pax.c */
 int ocf_path_check(ocf_tar *t);                                          /* tar_paths.c */

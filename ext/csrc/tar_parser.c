@@ -54,6 +54,8 @@ static int commit(ocf_tar *t)
 static int entry(ocf_tar *t, const uint8_t *block, int format)
 {
     int more = 0;
+    if (t->core.pending & PENDING_PAX && t->core.pending & (PENDING_PATH | PENDING_LINK))
+        OCF_TRY(ocf_oddity(t, OCF_TAR_MIXED, OCF_FIELD_METADATA, 0, 0)); /* H02 */
     OCF_TRY(ocf_entry_resolve(t, block, format));
     t->core.map_bytes = 0;
     if (block[156] == 'S')
@@ -62,7 +64,7 @@ static int entry(ocf_tar *t, const uint8_t *block, int format)
         t->core.phase = PHASE_SPARSE_BLOCK;
         return OCF_OK;
     }
-    if (t->core.pax.present & PAX_SPARSE_MAJOR) {
+    if (t->core.pax.sparse_major) {
         t->core.map_phase = t->core.map_digits = t->core.map_left = 0;
         t->core.map_value = 0;
         t->core.phase = PHASE_SPARSE_MAP;
@@ -133,6 +135,8 @@ static int extension(ocf_tar *t, const uint8_t *block, int format)
         OCF_TRY(ocf_oddity(t, OCF_TAR_CARRIER, 0, type, 0)); /* H07 */
     if (t->core.pending & pending_bit(type))
         return ocf_refuse(t, OCF_TAR_STACKED, 0, type, 0);
+    if (type == 'g' && t->core.pending) /* Go forgets what came before it */
+        return ocf_refuse(t, OCF_TAR_DANGLING, 0, t->core.collecting, 0);
     OCF_TRY(ocf_limit(t, OCF_TAR_L_EXTENSIONS, t->limits.extensions, t->core.extensions + 1));
     OCF_TRY(ocf_take_number(t, block + 124, 12, OCF_FIELD_SIZE, &size));
     if (size < 0)
@@ -158,10 +162,11 @@ static int header(ocf_tar *t, const uint8_t *block)
     t->core.headers++;
     OCF_TRY(ocf_limit(t, OCF_TAR_L_ENTRIES, t->limits.entries, t->core.headers));
     int format = ocf_format(block);
+    OCF_TRY(ocf_format_check(t, block, format));
     if (type == 'x' || type == 'g' || type == 'L' || type == 'K')
         return extension(t, block, format);
     if (type == 'S' && format != FORMAT_GNU)
-        OCF_TRY(ocf_oddity(t, OCF_TAR_CARRIER, 0, type, 0));
+        return ocf_refuse(t, OCF_TAR_CARRIER, 0, type, 0);
     if (t->core.extensions == 0)
         t->core.start_offset = t->core.header_offset;
     return entry(t, block, format);
@@ -220,15 +225,30 @@ static size_t skip(ocf_tar *t, size_t size)
     return take;
 }
 
+static size_t leading_zeros(const uint8_t *data, size_t size)
+{
+    size_t at = 0;
+    while (size - at >= 512 && ocf_all_zero(data + at, 512))
+        at += 512;
+    while (at < size && data[at] == 0)
+        at++;
+    return at;
+}
+
+/* Offsets of what is found here do not depend on where the caller cut the stream. */
 static int tail(ocf_tar *t, const uint8_t *data, size_t size)
 {
-    t->core.header_offset = t->core.offset;
-    if (!(t->core.pending & TAIL_NOTED) && !ocf_all_zero(data, size)) {
-        t->core.pending |= TAIL_NOTED;
-        OCF_TRY(ocf_oddity(t, OCF_TAR_TAIL, 0, 0, 0));
+    ocf_tar_core *c = &t->core;
+    uint64_t room = c->tail < t->limits.tail_bytes ? t->limits.tail_bytes - c->tail : 0;
+    size_t judged = c->strict && size > room ? (size_t)room : size;
+    size_t zeros = c->pending & TAIL_NOTED ? judged : leading_zeros(data, judged);
+    c->header_offset = c->offset + zeros;
+    c->tail += size;
+    if (zeros < judged) {
+        c->pending |= TAIL_NOTED;
+        return ocf_oddity(t, OCF_TAR_TAIL, 0, 0, 0);
     }
-    t->core.tail += size;
-    return t->core.strict ? ocf_limit(t, OCF_TAR_L_TAIL, t->limits.tail_bytes, t->core.tail) : OCF_OK;
+    return judged < size ? ocf_limit(t, OCF_TAR_L_TAIL, t->limits.tail_bytes, t->limits.tail_bytes + 1) : OCF_OK;
 }
 
 static int collect(ocf_tar *t, const uint8_t *data, size_t size)
@@ -284,8 +304,6 @@ static int truncated(ocf_tar *t, int field, uint64_t missing)
 int ocf_tar_finish(ocf_tar *t)
 {
     ocf_tar_core *c = &t->core;
-    if (c->offset == 0)
-        return ocf_refuse(t, OCF_TAR_EMPTY, 0, 0, 0);
     if (c->block_fill || c->phase == PHASE_SPARSE_BLOCK || c->phase == PHASE_SPARSE_MAP)
         return truncated(t, OCF_FIELD_HEADER, OCF_TAR_BLOCK_BYTES - c->block_fill);
     if (c->phase == PHASE_COLLECT)
@@ -298,7 +316,7 @@ int ocf_tar_finish(ocf_tar *t)
         return truncated(t, OCF_FIELD_PADDING, c->padding_left);
     if (c->phase != PHASE_TAIL) {
         c->header_offset = c->offset;
-        OCF_TRY(ocf_oddity(t, OCF_TAR_NO_END, 0, 0, 0));
+        OCF_TRY(ocf_oddity(t, c->offset ? OCF_TAR_NO_END : OCF_TAR_EMPTY, 0, 0, 0));
     }
     c->phase = PHASE_DONE;
     return OCF_OK;

@@ -41,6 +41,8 @@ static uint64_t *find(const ocf_tar *t, uint64_t hash)
 
 static int grow(ocf_tar *t)
 {
+    /* Deep paths add a thousand parents an entry, so the set needs a cap of its own. */
+    OCF_TRY(ocf_limit(t, OCF_TAR_L_TABLE, t->limits.table_bytes, t->set_size * 2 * sizeof *t->set));
     uint64_t *old = t->set, *set = calloc(t->set_size * 2, sizeof *set);
     size_t size = t->set_size;
     if (set == NULL)
@@ -92,19 +94,23 @@ static int check_self(ocf_tar *t, uint64_t hash)
     return ocf_set_insert(t, print);
 }
 
-static int check_whiteout(ocf_tar *t, const uint8_t *name, size_t size, int last)
+static int check_whiteout(ocf_tar *t, const uint8_t *name, size_t size, int first, int last)
 {
     ocf_tar_row *row = &t->core.row;
-    if (size < 4 || memcmp(name, ".wh.", 4))
+    if (size < 4 || memcmp(name, ".wh.", 4) || row->flags & OCF_FLAG_AUFS)
         return OCF_OK;
-    if (!last) /* W06; AUFS keeps .wh..wh.plnk as a directory (W07) */
+    int nested = size >= 8 && !memcmp(name + 4, ".wh.", 4);
+    int opaque = size == 12 && !memcmp(name, ".wh..wh..opq", 12);
+    if (first && nested && !(opaque && last)) { /* W07 */
+        row->flags |= OCF_FLAG_AUFS;
+        return ocf_oddity(t, OCF_TAR_AUFS, OCF_FIELD_PATH, 0, 0);
+    }
+    if (!last) /* W06 */
         return ocf_oddity(t, OCF_TAR_WHITEOUT_FORM, OCF_FIELD_PATH, 0, 0);
     if (size == 4 || (size <= 6 && !memcmp(name, ".wh...", size))) /* W01, W02 */
         return ocf_refuse(t, OCF_TAR_WHITEOUT, OCF_FIELD_PATH, 0, 0);
-    row->flags |= OCF_FLAG_WHITEOUT;
-    if (size == 12 && !memcmp(name, ".wh..wh..opq", 12))
-        row->flags |= OCF_FLAG_OPAQUE;
-    if (row->type != '0' || row->size != 0)
+    row->flags |= opaque ? OCF_FLAG_WHITEOUT | OCF_FLAG_OPAQUE : OCF_FLAG_WHITEOUT;
+    if (row->type != '0' || row->size != 0 || (nested && !opaque))
         return ocf_oddity(t, OCF_TAR_WHITEOUT_FORM, OCF_FIELD_PATH, 0, 0);
     return OCF_OK;
 }
@@ -162,12 +168,12 @@ int ocf_path_check(ocf_tar *t)
         OCF_TRY(check_component(t, name, size, depth));
         if (depth == DEPTH_CAP)
             return ocf_limit(t, OCF_TAR_L_DEPTH, DEPTH_CAP, DEPTH_CAP + 1);
-        OCF_TRY(check_whiteout(t, name, size, after == 0));
+        OCF_TRY(check_whiteout(t, name, size, depth == 0, after == 0));
         hashes[depth++] = hash = step(hash, name, size);
         size = after;
     }
-    if (depth == 0)
-        return t->core.row.type == '5' ? OCF_OK : ocf_refuse(t, OCF_TAR_ROOT, OCF_FIELD_PATH, 0, 0);
+    if (depth == 0 && t->core.row.type != '5') /* P04 */
+        return ocf_refuse(t, OCF_TAR_ROOT, OCF_FIELD_PATH, 0, 0);
     OCF_TRY(check_parents(t, hashes, depth));
     OCF_TRY(check_self(t, hash));
     t->core.parent_hash = depth > 1 ? hashes[depth - 2] : 0;

@@ -3,6 +3,8 @@
 
 #include "tar_internal.h"
 
+enum { XATTR_CHARGE = 256 };
+
 typedef struct { const uint8_t *key, *value; size_t key_size, value_size; } record;
 
 static int is_key(const record *r, const char *key)
@@ -24,8 +26,6 @@ static int repeated(ocf_tar *t, uint32_t bit, int field)
 
 static int take_name(ocf_tar *t, const record *r, uint32_t bit, int field, ocf_span *span)
 {
-    if (memchr(r->value, 0, r->value_size))
-        return ocf_refuse(t, OCF_TAR_NUL, field, 0, 0);
     if (r->value_size == 0) /* "delete" means nothing here and readers differ (H05) */
         return invalid(t, field);
     span->offset = (uint32_t)(r->value - t->buf[OCF_BUF_PAX].data);
@@ -33,13 +33,18 @@ static int take_name(ocf_tar *t, const record *r, uint32_t bit, int field, ocf_s
     return repeated(t, bit, field);
 }
 
+/* An empty value: POSIX and Go fall back to the header's, Python takes a zero. */
+static int deleted(ocf_tar *t, uint32_t bit, int field)
+{
+    t->core.pax.present &= ~bit;
+    return ocf_oddity(t, OCF_TAR_PAX_VALUE, field, 0, 0);
+}
+
 static int take_id(ocf_tar *t, const record *r, uint32_t bit, int field, uint32_t *id)
 {
     uint64_t value;
-    if (r->value_size == 0) {
-        t->core.pax.present &= ~bit;
-        return OCF_OK;
-    }
+    if (r->value_size == 0)
+        return deleted(t, bit, field);
     if (ocf_decimal(r->value, r->value_size, UINT32_MAX - 1, &value))
         return invalid(t, field);
     *id = (uint32_t)value;
@@ -49,15 +54,44 @@ static int take_id(ocf_tar *t, const record *r, uint32_t bit, int field, uint32_
 
 static int take_mtime(ocf_tar *t, const record *r)
 {
-    if (r->value_size == 0) {
-        t->core.pax.present &= ~(uint32_t)PAX_MTIME;
-        return OCF_OK;
-    }
+    if (r->value_size == 0)
+        return deleted(t, PAX_MTIME, OCF_FIELD_MTIME);
     int status = ocf_time(r->value, r->value_size, &t->core.pax.mtime_ns);
     if (status < 0)
         return invalid(t, OCF_FIELD_MTIME);
     t->core.pax.present |= PAX_MTIME;
     return status ? ocf_oddity(t, OCF_TAR_PAX_VALUE, OCF_FIELD_MTIME, 0, 0) : OCF_OK;
+}
+
+/* atime, ctime: not kept, but Go refuses an archive where they are malformed. */
+static int check_time(ocf_tar *t, const record *r)
+{
+    int64_t ignored;
+    if (r->value_size && ocf_time(r->value, r->value_size, &ignored) < 0)
+        return invalid(t, OCF_FIELD_NONE);
+    return OCF_OK;
+}
+
+/* Records by which libarchive, star or GNU tar change size, type or device, and Go does not. */
+static int is_foreign(const record *r)
+{
+    static const char *const keys[] = {
+        "SCHILY.realsize", "SCHILY.filetype", "SCHILY.devmajor", "SCHILY.devminor",
+        "SUN.holesdata", "SUN.devmajor", "SUN.devminor",
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (is_key(r, keys[i]))
+            return 1;
+    return r->key_size >= 4 && !memcmp(r->key, "GNU.", 4);
+}
+
+static int in_namespace(const uint8_t *name, size_t size)
+{
+    static const char *const spaces[] = {"security.", "system.", "trusted.", "user."};
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
+        if (size > strlen(spaces[i]) && !memcmp(name, spaces[i], strlen(spaces[i])))
+            return 1;
+    return 0;
 }
 
 static int xattr_repeated(const ocf_bytes *xattrs, const uint8_t *name, uint32_t size)
@@ -80,12 +114,13 @@ static int take_xattr(ocf_tar *t, const record *r, size_t prefix)
     ocf_bytes *xattrs = &t->buf[OCF_BUF_XATTRS];
     if (head[0] == 0)
         return invalid(t, OCF_FIELD_XATTR);
-    if (memchr(name, 0, head[0]))
-        return ocf_refuse(t, OCF_TAR_NUL, OCF_FIELD_XATTR, 0, 0);
-    /* The kernel lists at most 64 KiB of names; this also bounds the search for repeats. */
-    t->core.pax.xattr_names += head[0] + 1;
+    /* The kernel lists at most 64 KiB of names and a name has at most 255 bytes. Each is charged as
+     * the longest: the search for repeats is quadratic, and 256 names are plenty (P26). */
+    t->core.pax.xattr_names += head[0] > XATTR_CHARGE ? head[0] : XATTR_CHARGE;
     uint64_t longest = head[1] > t->core.pax.xattr_names ? head[1] : t->core.pax.xattr_names;
     OCF_TRY(ocf_limit(t, OCF_TAR_L_XATTR, t->limits.xattr_bytes, longest));
+    if (!in_namespace(name, head[0]))
+        OCF_TRY(ocf_oddity(t, OCF_TAR_XATTR_NAME, OCF_FIELD_XATTR, 0, 0));
     if (xattr_repeated(xattrs, name, head[0]))
         OCF_TRY(ocf_oddity(t, OCF_TAR_PAX_REPEAT, OCF_FIELD_XATTR, 0, 0));
     OCF_TRY(ocf_bytes_append(xattrs, head, sizeof head));
@@ -140,8 +175,11 @@ static int take_sparse(ocf_tar *t, const record *r)
     if (ocf_decimal(r->value, r->value_size, INT64_MAX - 511, &value))
         return ocf_refuse(t, OCF_TAR_SPARSE_MAP, 0, 0, 0);
     if (is_key(r, "GNU.sparse.size") || is_key(r, "GNU.sparse.realsize")) {
+        if (pax->present & PAX_SPARSE_SIZE && pax->sparse_size != value)
+            return ocf_refuse(t, OCF_TAR_SPARSE_MAP, 0, 0, 0);
         pax->sparse_size = value;
-        return repeated(t, PAX_SPARSE_SIZE, OCF_FIELD_REALSIZE);
+        pax->present |= PAX_SPARSE_SIZE;
+        return OCF_OK;
     }
     if (is_key(r, "GNU.sparse.offset"))
         return take_offset(t, value);
@@ -169,11 +207,20 @@ static int take(ocf_tar *t, const record *r)
         return take_id(t, r, PAX_GID, OCF_FIELD_GID, &pax->gid);
     if (is_key(r, "mtime"))
         return take_mtime(t, r);
+    if (is_key(r, "atime") || is_key(r, "ctime"))
+        return check_time(t, r);
     if (r->key_size >= sizeof xattr - 1 && !memcmp(r->key, xattr, sizeof xattr - 1))
         return take_xattr(t, r, sizeof xattr - 1);
     if (r->key_size >= 11 && !memcmp(r->key, "GNU.sparse.", 11))
         return take_sparse(t, r);
-    return OCF_OK;
+    return is_foreign(r) ? ocf_oddity(t, OCF_TAR_PAX_KEY, 0, 0, 0) : OCF_OK;
+}
+
+/* What Go refuses in any record: NUL in a key, or in a value that is a name. */
+static int has_nul(const record *r)
+{
+    int name = is_key(r, "path") || is_key(r, "linkpath") || is_key(r, "uname") || is_key(r, "gname");
+    return memchr(r->key, 0, r->key_size + (name ? 1 + r->value_size : 0)) != NULL;
 }
 
 /* Split one record off the front of data; its length, or 0 when it is malformed. */
@@ -181,7 +228,7 @@ static size_t split(const uint8_t *data, size_t size, record *r)
 {
     size_t digits = 0;
     uint64_t length = 0;
-    while (digits < size && digits < 8 && data[digits] >= '0' && data[digits] <= '9')
+    while (digits < size && digits < 10 && data[digits] >= '0' && data[digits] <= '9')
         digits++;
     if (digits == size || data[digits] != ' ' || data[0] == '0'
         || ocf_decimal(data, digits, size, &length) || length < digits + 3)
@@ -202,6 +249,8 @@ int ocf_pax_parse(ocf_tar *t, ocf_bytes *payload, int global)
         length = split(payload->data + at, payload->size - at, &r);
         if (length == 0)
             return ocf_refuse(t, OCF_TAR_PAX_RECORD, 0, (int64_t)at, (int64_t)payload->size);
+        if (has_nul(&r))
+            return ocf_refuse(t, OCF_TAR_NUL, OCF_FIELD_METADATA, 0, 0);
         if (!global)
             OCF_TRY(take(t, &r));
         else if (!is_key(&r, "comment"))

@@ -59,7 +59,8 @@ cdef int tar_feed(ocf_tar *t, const uint8_t *data, size_t size) noexcept nogil
 
 cdef class TarParser:
     cdef ocf_tar tar
-    cdef bint closed
+    cdef bint closed, busy
     cdef int check(self, int status) except -1
     cdef int ensure_open(self) except -1
+    cdef int ensure_idle(self) except -1
     cdef int load(self, list parts) except -1

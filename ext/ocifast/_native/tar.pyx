@@ -58,7 +58,7 @@ cdef int read_limits(object limits, ocf_tar_limits *out) except -1:
     # Spans into the metadata are 32 bits wide.
     out.metadata_bytes = min(limits.metadata_bytes, 1 << 30)
     out.extensions = min(limits.extensions, 1 << 30)
-    out.xattr_bytes = min(limits.xattr_bytes, 1 << 30)
+    out.xattr_bytes = min(limits.xattr_bytes, 1 << 20)
     out.sparse_regions = min(limits.sparse_regions, 1 << 26)
     out.tail_bytes = limits.tail_bytes
     out.findings = min(limits.findings, 1 << 20)
@@ -123,7 +123,7 @@ cdef int tar_feed(ocf_tar *t, const uint8_t *data, size_t size) noexcept nogil:
 
 @cython.final
 cdef class TarParser:
-    """Parse one tar stream; feed() it, then finish().
+    """Parse one tar stream; feed() it, then finish(). A call while another thread feeds is refused.
 
     `limits` is an `ocifast.Limits`; `strict` picks the profile; with `keep` false only counts and
     findings are kept, not the table.
@@ -135,6 +135,7 @@ cdef class TarParser:
 
     def __init__(self, limits: object, *, strict: bool = False, keep: bool = True) -> None:
         cdef ocf_tar_limits caps
+        self.ensure_idle()
         if self.tar.findings != NULL:
             raise StateError("the parser is already initialised")
         read_limits(limits, &caps)
@@ -148,6 +149,12 @@ cdef class TarParser:
     cdef int ensure_open(self) except -1:
         if self.closed:
             raise StateError("the tar parser is finished or has failed")
+        self.ensure_idle()
+        return 0
+
+    cdef int ensure_idle(self) except -1:
+        if self.busy:
+            raise StateError("another thread is feeding the tar parser")
         return 0
 
     cdef int check(self, int status) except -1:
@@ -178,8 +185,10 @@ cdef class TarParser:
         self.ensure_open()
         if data.shape[0] == 0:
             return
+        self.busy = True
         with nogil:
             status = ocf_tar_feed(&self.tar, &data[0], <size_t>data.shape[0])
+        self.busy = False
         self.check(status)
 
     def finish(self) -> None:
@@ -208,6 +217,7 @@ cdef class TarParser:
         cdef uint64_t kept = min(self.tar.core.findings, self.tar.limits.findings)
         cdef uint64_t i
         result = []
+        self.ensure_idle()
         for i in range(kept):
             name = (<bytes>ocf_tar_rule_names[self.tar.findings[i].rule]).decode()
             result.append((name, self.tar.findings[i].offset, sentence(&self.tar.findings[i])))
@@ -215,6 +225,7 @@ cdef class TarParser:
 
     def take_table(self) -> tuple[HeapBytes, HeapBytes]:
         """Move the table out: rows (`ocifast.formats.tar.ROW`) and the heap of their names."""
+        self.ensure_idle()
         rows = take_over(&self.tar.buf[OCF_BUF_ROWS])
         return rows, take_over(&self.tar.buf[OCF_BUF_HEAP])
 
@@ -222,12 +233,14 @@ cdef class TarParser:
         """Everything needed to go on elsewhere: about 1 KiB, pending metadata (at most
         `limits.metadata_bytes` three times over), 8 bytes per path, and the table if one is kept.
         """
-        cdef uint64_t count = self.tar.core.paths
-        cdef uint64_t kept = min(self.tar.core.findings, self.tar.limits.findings)
-        cdef bytes prints = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(count * 8))
+        cdef uint64_t kept, count
         cdef Py_ssize_t size
         cdef int i
+        cdef bytes prints
         self.ensure_open()
+        kept = min(self.tar.core.findings, self.tar.limits.findings)
+        count = self.tar.core.paths
+        prints = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(count * 8))
         ocf_tar_fingerprints(&self.tar, <uint64_t *>PyBytes_AS_STRING(prints))
         parts = [(<char *>&self.tar.core)[:sizeof(self.tar.core)]]
         for i in range(OCF_BUF_COUNT):
