@@ -20,7 +20,9 @@ def run_inline(jobs: list[Job], sizing: Sizing) -> Iterator[Outcome]:
     weights: dict[int, int] = {}
     try:
         while waiting or weights:
-            while waiting and (not weights or sum(weights.values()) + waiting[-1].weight <= CAPACITY):
+            while waiting and (
+                not weights or sum(weights.values()) + waiting[-1].weight <= CAPACITY
+            ):
                 job = waiting.pop()
                 failure = begin(pipeline, arena, job)
                 if failure is not None:
