@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ocifast._native.arena import Arena
 from ocifast.engine.pipeline import Outcome, Pipeline, make_task
 from ocifast.engine.plan import CAPACITY, Job, Sizing
 from ocifast.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["run_inline"]
 

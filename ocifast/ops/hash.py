@@ -129,7 +129,7 @@ def hash_layers(
                 if isinstance(result, BaseException) and not return_exceptions:
                     raise result
                 results[index] = result
-    return [results[index] for index in sorted(results)]  # type: ignore[return-value]
+    return [results[index] for index in sorted(results)]
 
 
 def iter_layers(
