@@ -7,6 +7,7 @@ cdef extern from "arena.h" nogil:
         OCF_ARENA_OK
         OCF_ARENA_FULL
         OCF_ARENA_BAD
+        OCF_ARENA_BUSY
         OCF_ARENA_SLOTS
         OCF_ARENA_BATCH
     ctypedef void (*ocf_hash_many)(const ocf_sha256_lane *lanes, size_t n) noexcept nogil
