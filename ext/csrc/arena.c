@@ -40,6 +40,11 @@ uint32_t ocf_arena_pending(const ocf_arena *a)
     return __atomic_load_n(&a->pending, __ATOMIC_RELAXED);
 }
 
+uint32_t ocf_arena_free(const ocf_arena *a)
+{
+    return __atomic_load_n(&a->free_count, __ATOMIC_RELAXED);
+}
+
 void ocf_arena_wake(ocf_arena *a)
 {
     __atomic_add_fetch(&a->change, 1, __ATOMIC_SEQ_CST);

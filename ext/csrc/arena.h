@@ -63,6 +63,7 @@ int ocf_arena_lane_drop(ocf_arena *a, uint32_t lane); /* forget the queue; BUSY 
  * restricting which lanes. Bytes hashed; 0: nothing pending. */
 uint64_t ocf_arena_hash(ocf_arena *a, ocf_hash_many hash, uint32_t width, const uint32_t *only, size_t count);
 uint32_t ocf_arena_pending(const ocf_arena *a);
+uint32_t ocf_arena_free(const ocf_arena *a); /* slots nobody holds */
 
 /* Sleep until the change counter differs from `seen`, at most `milliseconds`. */
 void ocf_arena_wait(ocf_arena *a, uint32_t seen, uint32_t milliseconds);

@@ -35,6 +35,7 @@ enum { OCF_TAR_BLOCK_BYTES = 512 };
     X(SLASH, "trailing-slash", "trailing slash on something other than a directory") \
     X(HEADER_ONLY, "header-only-size", "entry of type {type} has no payload but a size of {b}") \
     X(STACKED, "stacked", "second extension header of type {type} before one entry") \
+    X(MODE_TYPE, "mode-type", "mode {a} has file type bits of another type") \
     X(SIZES, "sizes", "header says size {a}, its PAX record {b}") \
     X(MIXED, "mixed", "PAX and GNU headers before one entry ({field})") \
     X(DANGLING, "dangling", "extension header of type {type} with no entry behind it") \

@@ -23,18 +23,24 @@ static int header_name(ocf_tar *t, const uint8_t *block, int format)
     return ocf_bytes_append(name, block, ocf_text_size(block, 100));
 }
 
+static int take_span(const ocf_tar *t, ocf_bytes *into, ocf_span span)
+{
+    const uint8_t *text = t->buf[OCF_BUF_PAX].data; /* NULL in a state that lies: then span is empty */
+    return ocf_bytes_set(into, span.size ? text + span.offset : NULL, span.size);
+}
+
 static int resolve_name(ocf_tar *t, const uint8_t *block, int format)
 {
     const ocf_pax *pax = &t->core.pax;
-    const ocf_bytes *gnu = &t->buf[OCF_BUF_PATH], *text = &t->buf[OCF_BUF_PAX];
+    const ocf_bytes *gnu = &t->buf[OCF_BUF_PATH];
     ocf_bytes *name = &t->buf[OCF_BUF_NAME];
     name->size = 0;
     if ((t->core.pending & PENDING_PATH) && (pax->present & (PAX_PATH | PAX_SPARSE_NAME)))
         return ocf_refuse(t, OCF_TAR_MIXED, OCF_FIELD_PATH, 0, 0); /* H02 */
     if (pax->present & PAX_SPARSE_NAME)
-        return ocf_bytes_set(name, text->data + pax->sparse_name.offset, pax->sparse_name.size);
+        return take_span(t, name, pax->sparse_name);
     if (pax->present & PAX_PATH)
-        return ocf_bytes_set(name, text->data + pax->path.offset, pax->path.size);
+        return take_span(t, name, pax->path);
     if (t->core.pending & PENDING_PATH)
         return ocf_bytes_set(name, gnu->data, gnu->size);
     return header_name(t, block, format);
@@ -43,7 +49,7 @@ static int resolve_name(ocf_tar *t, const uint8_t *block, int format)
 static int resolve_link(ocf_tar *t, const uint8_t *block)
 {
     const ocf_pax *pax = &t->core.pax;
-    const ocf_bytes *gnu = &t->buf[OCF_BUF_LINK], *text = &t->buf[OCF_BUF_PAX];
+    const ocf_bytes *gnu = &t->buf[OCF_BUF_LINK];
     ocf_bytes *target = &t->buf[OCF_BUF_TARGET];
     int gnu_link = (t->core.pending & PENDING_LINK) != 0, pax_link = (pax->present & PAX_LINK) != 0;
     target->size = 0;
@@ -52,7 +58,7 @@ static int resolve_link(ocf_tar *t, const uint8_t *block)
     if (t->core.row.type != '1' && t->core.row.type != '2')
         return gnu_link || pax_link ? ocf_oddity(t, OCF_TAR_STRAY_LINK, 0, t->core.row.type, 0) : OCF_OK;
     if (pax_link)
-        OCF_TRY(ocf_bytes_set(target, text->data + pax->link.offset, pax->link.size));
+        OCF_TRY(take_span(t, target, pax->link));
     else if (gnu_link)
         OCF_TRY(ocf_bytes_set(target, gnu->data, gnu->size));
     else
@@ -62,11 +68,16 @@ static int resolve_link(ocf_tar *t, const uint8_t *block)
     return ocf_limit(t, OCF_TAR_L_PATH, t->limits.path_bytes, target->size);
 }
 
-static int resolve_type(ocf_tar *t, uint8_t flag)
+static int ends_in_slash(const uint8_t *name, size_t size)
+{
+    return size && name[size - 1] == '/';
+}
+
+static int resolve_type(ocf_tar *t, const uint8_t *block)
 {
     const ocf_bytes *name = &t->buf[OCF_BUF_NAME];
-    uint8_t *type = &t->core.row.type;
-    int slash = name->size && name->data[name->size - 1] == '/';
+    uint8_t *type = &t->core.row.type, flag = block[156];
+    int slash = ends_in_slash(name->data, name->size);
     *type = flag == 0 || flag == '7' || flag == 'S' ? '0' : flag;
     if (flag == 'X') /* a PAX header to all but Go */
         return ocf_refuse(t, OCF_TAR_TYPE, 0, flag, 0);
@@ -74,10 +85,12 @@ static int resolve_type(ocf_tar *t, uint8_t flag)
         *type = 0; /* skipped with its payload, no row (H09) */
     if (*type == 0 || flag == '7')
         OCF_TRY(ocf_oddity(t, OCF_TAR_TYPE, 0, flag, 0));
-    if (!slash || *type == '5' || *type == 0)
-        return OCF_OK;
-    if (flag == 0) /* v7 had no other way to say directory (H08) */
+    if (flag == 0 && slash) /* v7 had no other way to say directory (H08) */
         *type = '5';
+    else if (flag == 0) /* Python looks at the name of the header, even if a longer one replaces it */
+        slash = ends_in_slash(block, ocf_text_size(block, 100));
+    if (!slash || *type == 0 || flag == '5')
+        return OCF_OK;
     return ocf_oddity(t, OCF_TAR_SLASH, OCF_FIELD_PATH, 0, 0);
 }
 
@@ -95,6 +108,21 @@ static int resolve_size(ocf_tar *t, const uint8_t *block)
     if (size != field && size >> OCF_OCTAL_SIZE_BITS == 0) /* no writer had a reason for a record */
         return ocf_oddity(t, OCF_TAR_SIZES, OCF_FIELD_SIZE, field, size);
     return OCF_OK;
+}
+
+/* Docker 17.09 to 23.0 wrote file type bits above the permissions. Of a hardlink libarchive takes
+ * them for the type. */
+static int resolve_mode(ocf_tar *t, const uint8_t *block)
+{
+    static const int64_t types[] = {0100000, 0100000, 0120000, 0020000, 0060000, 0040000, 0010000};
+    ocf_tar_row *row = &t->core.row;
+    int64_t mode, above;
+    OCF_TRY(ocf_take_number(t, block + 100, 8, OCF_FIELD_MODE, &mode));
+    row->mode = (uint32_t)mode & 07777;
+    above = mode - (int64_t)row->mode;
+    if (above == 0 || row->type == 0 || above == types[row->type - '0'])
+        return OCF_OK;
+    return ocf_oddity(t, OCF_TAR_MODE_TYPE, OCF_FIELD_MODE, mode, 0);
 }
 
 static int resolve_id(ocf_tar *t, const uint8_t *field, int name, uint32_t bit, uint32_t pax, uint32_t *id)
@@ -176,16 +204,14 @@ int ocf_entry_resolve(ocf_tar *t, const uint8_t *block, int format)
 {
     ocf_tar_row *row = &t->core.row;
     const ocf_pax *pax = &t->core.pax;
-    int64_t mode;
     memset(row, 0, sizeof *row);
     row->start_offset = t->core.start_offset;
     row->header_offset = t->core.header_offset;
     OCF_TRY(resolve_name(t, block, format));
-    OCF_TRY(resolve_type(t, block[156]));
+    OCF_TRY(resolve_type(t, block));
     OCF_TRY(resolve_link(t, block));
     OCF_TRY(resolve_size(t, block));
-    OCF_TRY(ocf_take_number(t, block + 100, 8, OCF_FIELD_MODE, &mode));
-    row->mode = (uint32_t)mode & 07777; /* Docker 17.09 to 23.0 wrote file type bits above these */
+    OCF_TRY(resolve_mode(t, block));
     OCF_TRY(resolve_id(t, block + 108, OCF_FIELD_UID, PAX_UID, pax->uid, &row->uid));
     OCF_TRY(resolve_id(t, block + 116, OCF_FIELD_GID, PAX_GID, pax->gid, &row->gid));
     OCF_TRY(resolve_mtime(t, block));

@@ -38,6 +38,7 @@ enum { OCF_OCTAL_SIZE_BITS = 33 }; /* what eleven octal digits hold */
 /* A field as Go reads it: 0, -1 invalid, 1 when other readers read something else. */
 int ocf_number(const uint8_t *field, size_t width, int64_t *value);
 int ocf_take_number(ocf_tar *t, const uint8_t *field, size_t width, int name, int64_t *value);
+int ocf_numbers_check(ocf_tar *t, const uint8_t *block, int format); /* of an extension header */
 int ocf_decimal(const uint8_t *text, size_t size, uint64_t max, uint64_t *value);
 int ocf_time(const uint8_t *text, size_t size, int64_t *ns); /* 0, -1 invalid, 1 clamped */
 int ocf_checksum(ocf_tar *t, const uint8_t *block);

@@ -51,11 +51,20 @@ static int commit(ocf_tar *t)
     return OCF_OK;
 }
 
+/* The headers of an entry are all PAX or all GNU (H02): behind an `L`, libarchive takes the name of
+ * an entry from its ustar header. */
+static int one_family(ocf_tar *t, int format)
+{
+    uint32_t pax = t->core.pending & PENDING_PAX, gnu = t->core.pending & (PENDING_PATH | PENDING_LINK);
+    if ((pax && (gnu || format == FORMAT_GNU || format == FORMAT_V7)) || (gnu && format != FORMAT_GNU))
+        return ocf_oddity(t, OCF_TAR_MIXED, OCF_FIELD_METADATA, 0, 0);
+    return OCF_OK;
+}
+
 static int entry(ocf_tar *t, const uint8_t *block, int format)
 {
     int more = 0;
-    if (t->core.pending & PENDING_PAX && t->core.pending & (PENDING_PATH | PENDING_LINK))
-        OCF_TRY(ocf_oddity(t, OCF_TAR_MIXED, OCF_FIELD_METADATA, 0, 0)); /* H02 */
+    OCF_TRY(one_family(t, format));
     OCF_TRY(ocf_entry_resolve(t, block, format));
     t->core.map_bytes = 0;
     if (block[156] == 'S')
@@ -137,6 +146,7 @@ static int extension(ocf_tar *t, const uint8_t *block, int format)
         return ocf_refuse(t, OCF_TAR_STACKED, 0, type, 0);
     if (type == 'g' && t->core.pending) /* Go forgets what came before it */
         return ocf_refuse(t, OCF_TAR_DANGLING, 0, t->core.collecting, 0);
+    OCF_TRY(ocf_numbers_check(t, block, format));
     OCF_TRY(ocf_limit(t, OCF_TAR_L_EXTENSIONS, t->limits.extensions, t->core.extensions + 1));
     OCF_TRY(ocf_take_number(t, block + 124, 12, OCF_FIELD_SIZE, &size));
     if (size < 0)

@@ -96,11 +96,11 @@ class Engine:
             local, shared = jobs, []
         if shared:
             with self._turn():
-                yield from self._run_there(in_order(shared))
+                yield from self._run_there(in_order(shared, self.workers))
         if local:
             from ocifast.engine.inline import run_inline  # native: when it is used
 
-            yield from run_inline(in_order(local), sizing(0))
+            yield from run_inline(in_order(local, 1), sizing(0))
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

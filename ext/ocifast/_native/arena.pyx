@@ -94,6 +94,11 @@ cdef class Arena:
         """Lanes with filled slots that nobody hashes right now."""
         return ocf_arena_pending(self.get())
 
+    @property
+    def free(self) -> int:
+        """Slots nobody holds."""
+        return ocf_arena_free(self.get())
+
     def take(self) -> int:
         """A free slot with one reference, or -1 when all are in use."""
         cdef ocf_arena *arena = self.get()
