@@ -1,4 +1,4 @@
-"""Stub of the arena: slots of shared memory, and lanes that hash what is in them."""
+# Stub of the arena: slots of shared memory, and lanes that hash what is in them.
 
 from typing import final
 
@@ -8,7 +8,9 @@ __all__ = ["Arena"]
 
 @final
 class Arena:
-    def __init__(self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True) -> None: ...
+    def __init__(
+        self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True
+    ) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     @staticmethod
     def mapped_bytes(slots: int, slot_bytes: int) -> int: ...

@@ -1,4 +1,4 @@
-"""Stub of scan: tar parsing and hashing of one buffer in one call without the GIL."""
+# Stub of scan: tar parsing and hashing of one buffer in one call without the GIL.
 
 from _typeshed import ReadableBuffer
 
