@@ -4,8 +4,6 @@ from typing import final
 
 from ocifast._native.sha256 import Sha256
 
-__all__ = ["Arena"]
-
 @final
 class Arena:
     def __init__(
