@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
-from ocifast.engine.pipeline import Outcome
 from ocifast.engine.plan import SMALL_BYTES, Job, available_workers, in_order, sizing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocifast.engine.pipeline import Outcome
     from ocifast.engine.pool import Pool, StartMethod
 
 __all__ = ["Engine", "default_engine"]
@@ -82,7 +83,7 @@ class Engine:
             if shared:
                 yield from self._run_there(shared)
         if local:
-            from ocifast.engine.inline import run_inline  # noqa: PLC0415 - native, when it is used
+            from ocifast.engine.inline import run_inline
 
             yield from run_inline(in_order(local, 1), sizing(0))
 
@@ -95,7 +96,7 @@ class Engine:
                 self.close()
 
     def _ready_pool(self) -> Pool:
-        from ocifast.engine.pool import Pool  # noqa: PLC0415 - native code, when it is used
+        from ocifast.engine.pool import Pool
 
         if self._pool is None or not self._pool.usable:
             self.close()

@@ -7,9 +7,11 @@ the sizing never change a result, only when it is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["CAPACITY", "Job", "Sizing", "available_workers", "in_order", "sizing"]
 
@@ -29,7 +31,7 @@ SMALL_BYTES: Final = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One task: `task` names its class, `spec` is JSON, `open` gives its source when its turn comes.
+    """One task: `task` names its class, `spec` is JSON, `open` gives its source in time.
 
     A source is a descriptor, which goes to a worker and is closed there; a `local` job's is any
     object the task reads from in this process. `cost` is an estimate in bytes of uncompressed tar.
@@ -73,8 +75,8 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
 def in_order(jobs: list[Job], workers: int) -> list[Job]:
     """Longest first, so that the last ones to finish are short; ties keep the caller's order.
 
-    A job that is a large part of a worker's fair share weighs accordingly, whatever it said: it gets
-    fewer neighbours, so that it does not crawl beside them and then run alone.
+    A job that is a large part of a worker's fair share weighs accordingly: it gets fewer
+    neighbours, so that it does not crawl beside them and then run alone.
     """
     share = sum(job.cost for job in jobs) / max(workers, 1)
     weighed = [replace(job, weight=_weight(job, share)) for job in jobs]

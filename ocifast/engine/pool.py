@@ -1,8 +1,8 @@
 """The life of worker processes: start, hand out jobs, collect outcomes, notice death, end.
 
 Workers are started by exec of this interpreter, never by importing the caller's `__main__`; or by a
-plain fork where the caller asks for it and has one thread. Invariant: after the first sign of a dead
-worker nothing of this pool is used again; all of it is killed, reaped and closed.
+plain fork where the caller asks for it and has one thread. Invariant: after the first sign of a
+dead worker nothing of this pool is used again; all of it is killed, reaped and closed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from ocifast._native.arena import Arena
 from ocifast.engine.message import decode_error, receive, send
 from ocifast.engine.pipeline import Outcome
 from ocifast.engine.plan import CAPACITY, Job, Sizing
 from ocifast.errors import WorkerCrashed, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Pool", "StartMethod"]
 
@@ -101,7 +103,7 @@ class Pool:
             # A sibling's socket kept open here would hide that the engine has closed it.
             for connection in (ours, *(worker.connection for worker in self._workers)):
                 connection.close()
-            from ocifast.engine.worker import main  # noqa: PLC0415 - the parent never needs it
+            from ocifast.engine.worker import main
 
             main(theirs.detach())
             status = 0
@@ -191,7 +193,7 @@ class Pool:
         for worker in workers:
             if os.getpid() == self._owner:
                 worker.end()
-            else: # a fork of the engine's process: the workers are not its children
+            else:  # a fork of the engine's process: the workers are not its children
                 worker.connection.close()
         if self._memory >= 0:
             os.close(self._memory)
