@@ -1,8 +1,9 @@
 """Tasks of one worker, driven over the arena: each fills slots in order, lanes hash them.
 
 A task is a layer being read; its stages run one slot at a time, so many tasks and the hashing of
-everybody's slots share one thread without blocking. The same driver runs in a worker process
-and, with no workers, in the caller's. Invariant: a turn handles a slot per task, so nothing waits long; a task whose stage cannot go on returns False and is asked again.
+everybody's slots share one thread without blocking. The same driver runs in a worker process and,
+with no workers, in the caller's. Invariant: a turn handles at most a slot per task, so nothing
+waits long; a task whose stage cannot go on returns False and is asked again.
 """
 
 from __future__ import annotations

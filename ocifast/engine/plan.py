@@ -25,13 +25,16 @@ SLOT_BYTES: Final = 256 << 10
 SLOTS_PER_WORKER: Final = 16
 MIN_SLOTS_PER_WORKER: Final = 2 * CAPACITY + 2
 
+MAX_WORKERS: Final = 256
+"""With more, all 1024 slots could be held by decoders that each wait for another one."""
+
 SMALL_BYTES: Final = 32 << 20
 """Less work than this is not worth a worker: starting one costs as much as hashing 30 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One task: `task` names its class, `spec` is JSON, `open` gives its source in time.
+    """One task: `task` names its class, `spec` is JSON, `open` gives its source in its turn.
 
     A source is a descriptor, which goes to a worker and is closed there; a `local` job's is any
     object the task reads from in this process. `cost` is an estimate in bytes of uncompressed tar.
@@ -58,8 +61,11 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
     """Cut an arena for so many workers within `memory` bytes (default: 16 slots a worker).
 
     Raises:
-        ValueError: Too little memory for so many workers.
+        ValueError: Too many workers, or too little memory for so many.
     """
+    if workers > MAX_WORKERS:
+        msg = f"{workers} workers are more than the {MAX_WORKERS} one arena serves"
+        raise ValueError(msg)
     lanes = max(workers, 1)
     wanted = min(lanes * SLOTS_PER_WORKER, 1024)
     if memory is None:
@@ -100,4 +106,4 @@ def cpu_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:
 
 def available_workers() -> int:
     """One worker for each core this process may run on, control group included."""
-    return max(1, int(min(len(os.sched_getaffinity(0)), cpu_quota())))
+    return max(1, int(min(len(os.sched_getaffinity(0)), cpu_quota(), MAX_WORKERS)))

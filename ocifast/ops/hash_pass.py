@@ -1,7 +1,7 @@
 """The one pass over one layer: read, inflate, parse, hash; each byte handled once, in its slot.
 
-A task of the engine (`ocifast.engine.pipeline.Task`). Stored bytes go into a slot, from there to the
-blob's lane and the decoder; what it gives goes into another slot, is parsed there, and goes to
+A task of the engine (`ocifast.engine.pipeline.Task`). Stored bytes go into a slot, from there to
+the blob's lane and the decoder; what it gives goes into another slot, is parsed there, and goes to
 the diff_id's lane. A layer that is not compressed has one lane: its digest is its diff_id.
 """
 
