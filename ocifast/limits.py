@@ -53,8 +53,9 @@ class Limits:
     """gzip members or zstd frames in a blob."""
     gzip_header_bytes: int = 64 * KIB
     zstd_window_bytes: int = 128 * MIB
-    skippable_bytes: int = 1 * MIB
-    """zstd skippable frames of a blob, together."""
+    skippable_bytes: int = 64 * MIB
+    """zstd skippable frames of a blob, together. They are hashed, never held; the table of contents
+    of a zstd:chunked layer is one, some 60 bytes a file."""
     nul_tail_bytes: int = 64 * KIB
     """NULs after the last gzip member or zstd frame, compat profile; strict allows none."""
     findings: int = 100

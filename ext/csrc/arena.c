@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@ int ocf_arena_init(ocf_arena *a, uint32_t slots, uint32_t slot_bytes)
     pthread_mutexattr_t shared;
     if (slots == 0 || slots > OCF_ARENA_SLOTS)
         return OCF_ARENA_BAD;
-    memset(a, 0, sizeof *a);
+    /* Not cleared here: that would touch all 17 MB of lanes, and fresh memory is zero. */
     a->slots = a->free_count = slots;
     a->slot_bytes = slot_bytes;
     for (uint32_t i = 0; i < slots; i++)
@@ -41,6 +40,11 @@ uint32_t ocf_arena_pending(const ocf_arena *a)
     return __atomic_load_n(&a->pending, __ATOMIC_RELAXED);
 }
 
+uint32_t ocf_arena_free(const ocf_arena *a)
+{
+    return __atomic_load_n(&a->free_count, __ATOMIC_RELAXED);
+}
+
 void ocf_arena_wake(ocf_arena *a)
 {
     __atomic_add_fetch(&a->change, 1, __ATOMIC_SEQ_CST);
@@ -52,7 +56,7 @@ void ocf_arena_wait(ocf_arena *a, uint32_t seen, uint32_t milliseconds)
 {
     struct timespec timeout = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
     __atomic_add_fetch(&a->waiters, 1, __ATOMIC_SEQ_CST);
-    if (ocf_arena_change(a) == seen)
+    if (__atomic_load_n(&a->change, __ATOMIC_SEQ_CST) == seen)
         syscall(SYS_futex, &a->change, FUTEX_WAIT, seen, &timeout, NULL, 0);
     __atomic_sub_fetch(&a->waiters, 1, __ATOMIC_SEQ_CST);
 }
@@ -167,9 +171,9 @@ int ocf_arena_lane_close(ocf_arena *a, uint32_t lane, ocf_sha256 *out)
 
 int ocf_arena_lane_drop(ocf_arena *a, uint32_t lane)
 {
-    int status = OCF_ARENA_BAD;
     pthread_mutex_lock(&a->lock);
     ocf_lane *l = open_lane(a, lane);
+    int status = l == NULL ? OCF_ARENA_BAD : OCF_ARENA_BUSY;
     if (l && !l->claimed) {
         a->pending -= l->count > 0;
         for (; l->count; l->count--, l->head = (l->head + 1) % OCF_ARENA_SLOTS)

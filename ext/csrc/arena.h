@@ -21,7 +21,7 @@
 #include "sha256.h"
 
 enum { OCF_ARENA_SLOTS = 1024, OCF_ARENA_LANES = 2048, OCF_ARENA_BATCH = 8 };
-enum { OCF_ARENA_OK = 0, OCF_ARENA_FULL = -1, OCF_ARENA_BAD = -2 };
+enum { OCF_ARENA_OK = 0, OCF_ARENA_FULL = -1, OCF_ARENA_BAD = -2, OCF_ARENA_BUSY = -3 };
 
 typedef void (*ocf_hash_many)(const ocf_sha256_lane *lanes, size_t n);
 
@@ -46,7 +46,7 @@ typedef struct {
 } ocf_arena;
 
 size_t ocf_arena_header_bytes(void); /* slots begin here, page aligned */
-int ocf_arena_init(ocf_arena *a, uint32_t slots, uint32_t slot_bytes);
+int ocf_arena_init(ocf_arena *a, uint32_t slots, uint32_t slot_bytes); /* of fresh, zero memory */
 uint32_t ocf_arena_change(const ocf_arena *a);
 
 int ocf_arena_take(ocf_arena *a);                     /* slot, or FULL; one reference */
@@ -57,12 +57,13 @@ int ocf_arena_lane_open(ocf_arena *a, const ocf_sha256 *from); /* lane, or FULL 
 int ocf_arena_lane_push(ocf_arena *a, uint32_t lane, uint32_t slot, uint32_t size); /* takes over a reference */
 int ocf_arena_lane_idle(ocf_arena *a, uint32_t lane); /* 1: everything pushed is hashed */
 int ocf_arena_lane_close(ocf_arena *a, uint32_t lane, ocf_sha256 *out); /* BAD unless idle */
-int ocf_arena_lane_drop(ocf_arena *a, uint32_t lane); /* forget the queue; BAD while a worker hashes it */
+int ocf_arena_lane_drop(ocf_arena *a, uint32_t lane); /* forget the queue; BUSY while a worker hashes it */
 
 /* Hash one slot each of up to `width` pending lanes, longest queues first, `only` (count of them)
  * restricting which lanes. Bytes hashed; 0: nothing pending. */
 uint64_t ocf_arena_hash(ocf_arena *a, ocf_hash_many hash, uint32_t width, const uint32_t *only, size_t count);
 uint32_t ocf_arena_pending(const ocf_arena *a);
+uint32_t ocf_arena_free(const ocf_arena *a); /* slots nobody holds */
 
 /* Sleep until the change counter differs from `seen`, at most `milliseconds`. */
 void ocf_arena_wait(ocf_arena *a, uint32_t seen, uint32_t milliseconds);

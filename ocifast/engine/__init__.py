@@ -80,16 +80,16 @@ class Engine:
             local, shared = jobs, []
         with self._lock:
             if shared:
-                yield from self._run_there(in_order(shared))
+                yield from self._run_there(shared)
         if local:
             from ocifast.engine.inline import run_inline  # noqa: PLC0415 - native, when it is used
 
-            yield from run_inline(in_order(local), sizing(0))
+            yield from run_inline(in_order(local, 1), sizing(0))
 
     def _run_there(self, jobs: list[Job]) -> Iterator[Outcome]:
         pool = self._ready_pool()
         try:
-            yield from pool.run(jobs)
+            yield from pool.run(in_order(jobs, self.workers))
         finally:
             if pool.busy or not pool.usable:
                 self.close()

@@ -67,8 +67,9 @@ def make_task(name: str, spec: Mapping[str, object], source: object, arena: Aren
 class Pipeline:
     """The tasks of one worker and their turns.
 
-    With `hash_first` this worker prefers hashing anybody's slots to filling its own. One worker of
-    an engine does: it holds the longest layer, so the others come to the next ones sooner.
+    With `hash_first` this worker hashes anybody's slots, rather than filling its own, once half of
+    them wait. One worker of an engine does: it holds the longest layer, so the others come to the
+    next ones sooner, and at the end, when others are idle and hash at once, it only inflates.
     """
 
     def __init__(self, arena: Arena, *, hash_first: bool) -> None:
@@ -93,10 +94,10 @@ class Pipeline:
 
     def turn(self) -> bool:
         """Do one piece of work; False when there is none."""
-        own = tuple(lane for task in self._tasks.values() for lane in task.lanes)
-        if len(own) >= LANES:
-            return self._sweep(own)
-        if self._hash_first and self._arena.pending > 1 and self._arena.hash(LANES):
+        if len(self._tasks) > 1:
+            return self._sweep()
+        crowded = self._hash_first and self._arena.free * 2 < self._arena.slots
+        if crowded and self._arena.pending > 1 and self._arena.hash(LANES):
             return True
         return self._step_all() or self._arena.hash(LANES) > 0
 
@@ -120,9 +121,10 @@ class Pipeline:
             return Outcome(index, {}, [], error)
         return Outcome(index, payload, descriptors)
 
-    def _sweep(self, own: tuple[int, ...]) -> bool:
+    def _sweep(self) -> bool:
         """Fill a slot for each task, then hash them side by side while they are in the cache."""
         worked = self._step_all()
+        own = tuple(lane for task in self._tasks.values() for lane in task.lanes)
         while self._arena.hash(LANES, own[:16]):
             worked = True
         return worked or self._arena.hash(LANES) > 0

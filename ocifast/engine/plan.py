@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = ["CAPACITY", "Job", "Sizing", "available_workers", "in_order", "sizing"]
@@ -70,9 +70,20 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
     return Sizing(slots)
 
 
-def in_order(jobs: list[Job]) -> list[Job]:
-    """Longest first, so that the last ones to finish are short; ties keep the caller's order."""
-    return sorted(jobs, key=lambda job: -job.cost)
+def in_order(jobs: list[Job], workers: int) -> list[Job]:
+    """Longest first, so that the last ones to finish are short; ties keep the caller's order.
+
+    A job that is a large part of a worker's fair share weighs accordingly, whatever it said: it gets
+    fewer neighbours, so that it does not crawl beside them and then run alone.
+    """
+    share = sum(job.cost for job in jobs) / max(workers, 1)
+    weighed = [replace(job, weight=_weight(job, share)) for job in jobs]
+    return sorted(weighed, key=lambda job: -job.cost)
+
+
+def _weight(job: Job, share: float) -> int:
+    part = int(CAPACITY * job.cost / share) if share else 1
+    return min(max(job.weight, part), CAPACITY)
 
 
 def cpu_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from ocifast.codecs import sniff
 from ocifast.engine import Engine, default_engine
 from ocifast.engine.plan import CAPACITY, Job
-from ocifast.errors import OcifastError
+from ocifast.errors import OcifastError, WorkerError
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding, LayerReport
 from ocifast.limits import DEFAULT_LIMITS, Limits, Profile
@@ -30,6 +29,9 @@ TASK: Final = "ocifast.ops.hash_pass:HashPass"
 UNKNOWN_COST: Final = 1 << 30
 COST: Final = {"gzip": 3.5, "zstd": 2.5, "identity": 0.4}
 """Work per stored byte, in bytes of inflated gzip: real layers shrink to 0.3, zstd decodes twice as fast."""
+COUNTS: Final = ("size", "uncompressed_size", "entries", "finding_count")
+TABLE_HEADER_BYTES: Final = 4096
+"""More than what a table has besides what `Limits.table_bytes` counts."""
 
 
 def hash_layer(
@@ -121,10 +123,12 @@ def hash_layers(
         found = iter_layers(
             list(sources), chosen, profile=profile, limits=limits, expected=expected, table=table
         )
-        for index, result in found:
-            if isinstance(result, BaseException) and not return_exceptions:
-                raise result
-            results[index] = result
+        # Closed before the failure gets out: its traceback would keep the engine running.
+        with contextlib.closing(found):
+            for index, result in found:
+                if isinstance(result, BaseException) and not return_exceptions:
+                    raise result
+                results[index] = result
     return [results[index] for index in sorted(results)]  # type: ignore[return-value]
 
 
@@ -136,9 +140,12 @@ def iter_layers(
     limits: Limits,
     expected: Sequence[Descriptor | None] | None = None,
     table: bool,
-) -> Iterator[tuple[int, LayerReport | BaseException]]:
+) -> Generator[tuple[int, LayerReport | BaseException]]:
     """Give reports and failures as they come, each with the index of its source."""
     spec = {"limits": asdict(limits), "profile": profile, "table": table}
+    if expected is not None and len(expected) != len(sources):
+        msg = f"{len(expected)} expected descriptors for {len(sources)} sources"
+        raise ValueError(msg)
     jobs: list[Job] = []
     names: dict[int, str] = {}
     for index, source in enumerate(sources):
@@ -155,28 +162,53 @@ def iter_layers(
         if outcome.error is not None:
             yield outcome.index, _named(outcome.error, name)
         else:
-            yield outcome.index, _report(name, outcome)
+            yield outcome.index, _report(name, outcome, limits)
 
 
 def _job(index: int, opened: Opened, spec: dict[str, Any]) -> Job:
     codec = sniff(opened.head) if opened.head else "gzip"
-    cost = UNKNOWN_COST if opened.size is None else opened.size * COST[codec]
+    cost = UNKNOWN_COST if opened.size is None else opened.size * COST.get(codec, 0)
     weight = 1 if codec == "identity" else CAPACITY
     return Job(index, TASK, spec, opened.open, cost, weight, local=opened.local)
 
 
-def _report(name: str, outcome: Outcome) -> LayerReport:
+def _report(name: str, outcome: Outcome, limits: Limits) -> LayerReport | WorkerError:
+    """Make the report; a worker reads hostile bytes, so what it sends is looked at, not trusted."""
     payload = outcome.payload
-    for key in ("digest", "diff_id"):
-        payload[key] = Digest.parse(payload[key])
-    payload["findings"] = tuple(Finding(*finding) for finding in payload["findings"])
-    table = None
-    for descriptor in outcome.descriptors:
-        try:
-            table = EntryTable.from_buffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
-        finally:
+    try:
+        table = None
+        for descriptor in outcome.descriptors:
+            table = EntryTable.from_buffer(_read_table(descriptor, limits))
+        return LayerReport(
+            path=name,
+            media_type=str(payload["media_type"]),
+            digest=Digest.parse(payload["digest"]),
+            diff_id=Digest.parse(payload["diff_id"]),
+            findings=tuple(Finding(*finding) for finding in payload["findings"]),
+            table=table,
+            **{key: int(payload[key]) for key in COUNTS},
+        )
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        return WorkerError(f"a worker sent no proper report of {name}: {error!r}")
+    finally:
+        for descriptor in outcome.descriptors:
             os.close(descriptor)
-    return LayerReport(path=name, table=table, **payload)
+
+
+def _read_table(descriptor: int, limits: Limits) -> bytearray:
+    """Copy a table out of a memfd: a mapping would keep a descriptor open for each report."""
+    size = os.fstat(descriptor).st_size
+    if size > limits.table_bytes + TABLE_HEADER_BYTES:
+        msg = f"a table of {size} bytes"
+        raise ValueError(msg)
+    data = bytearray(size)
+    view, at = memoryview(data), 0
+    while at < size:
+        got = os.preadv(descriptor, [view[at:]], at)
+        if got == 0:
+            raise ValueError("a table that was cut")
+        at += got
+    return data
 
 
 def _named(error: BaseException, name: str) -> BaseException:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ocifast._native.sha256 import Sha256
 from ocifast._native.tar import TarParser
 from ocifast.codecs import open_decoder, sniff
+from ocifast.errors import WorkerError
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding
 from ocifast.limits import Limits
@@ -37,6 +38,13 @@ class HashPass:
 
     def __init__(self, spec: Mapping[str, Any], source: int | Reader, arena: Arena) -> None:
         self._reader = DescriptorReader(source) if isinstance(source, int) else source
+        try:
+            self._set_up(spec, arena)
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def _set_up(self, spec: Mapping[str, Any], arena: Arena) -> None:
         self._arena = arena
         self._limits = Limits(**spec["limits"])
         self._profile: Profile = spec["profile"]
@@ -50,9 +58,16 @@ class HashPass:
         self._slots: list[int] = []
         self._size = 0
         self._done = False
-        self.lanes: tuple[int, ...] = (arena.open_lane(Sha256()),)
         if self._reader.size is not None:
             self._expectation.check_size(self._reader.size, final=True)
+        self.lanes: tuple[int, ...] = ()
+        self._open_lane()
+
+    def _open_lane(self) -> None:
+        lane = self._arena.open_lane(Sha256())
+        if lane < 0:
+            raise WorkerError("too many layers at once: the arena has no lane left")
+        self.lanes += (lane,)
 
     def step(self) -> bool:
         """Fill one slot; False when none is free or nothing is left."""
@@ -105,10 +120,11 @@ class HashPass:
             self._findings.append(finding)
         if self._codec != "identity":
             self._decoder = open_decoder(self._codec, self._limits, self._profile)
-            self.lanes += (self._arena.open_lane(Sha256()),)
+            self._open_lane()
 
     def _end(self) -> None:
         self._done = True
+        self._codec = self._codec or "identity"
         self._expectation.check_size(self._size, final=True)
         if self._decoder is not None:
             self._decoder.finish()
@@ -137,10 +153,7 @@ class HashPass:
         digests = [Digest.of_sha256(self._arena.close_lane(lane).digest()) for lane in self.lanes]
         self.lanes = ()
         self._expectation.check_digest(digests[0])
-        decoder_findings = self._decoder.findings if self._decoder is not None else []
-        findings = self._findings + [Finding(f.code, "blob", f.offset, f.text) for f in decoder_findings]
-        total = len(findings) + self._tar.finding_count
-        findings += [Finding(code, "tar", offset, text) for code, offset, text in self._tar.findings()]
+        findings, total = self._found()
         payload = {
             "media_type": layer_media_type(self._codec),
             "digest": digests[0],
@@ -153,13 +166,22 @@ class HashPass:
         }
         return payload, [self._table()] if self._keep else []
 
+    def _found(self) -> tuple[list[Finding], int]:
+        findings, total = self._findings[:], len(self._findings) + self._tar.finding_count
+        if self._decoder is not None:
+            findings += [Finding(f.code, "blob", f.offset, f.text) for f in self._decoder.findings]
+            total += self._decoder.findings_total
+        findings += [Finding(code, "tar", offset, text) for code, offset, text in self._tar.findings()]
+        return findings, total
+
     def _table(self) -> int:
         """Write the table into a memfd: it goes to the caller as a descriptor, not as bytes."""
         descriptor = os.memfd_create("ocifast-table", os.MFD_CLOEXEC)
         try:
-            data = memoryview(EntryTable(*self._tar.take_table()).to_bytes())
-            while data:
-                data = data[os.write(descriptor, data) :]
+            for part in EntryTable(*self._tar.take_table()).to_buffers():
+                data = memoryview(part)
+                while data:
+                    data = data[os.write(descriptor, data) :]
         except BaseException:
             os.close(descriptor)
             raise

@@ -7,6 +7,7 @@ cdef extern from "arena.h" nogil:
         OCF_ARENA_OK
         OCF_ARENA_FULL
         OCF_ARENA_BAD
+        OCF_ARENA_BUSY
         OCF_ARENA_SLOTS
         OCF_ARENA_BATCH
     ctypedef void (*ocf_hash_many)(const ocf_sha256_lane *lanes, size_t n) noexcept nogil
@@ -25,5 +26,6 @@ cdef extern from "arena.h" nogil:
     int ocf_arena_lane_drop(ocf_arena *a, uint32_t lane)
     uint64_t ocf_arena_hash(ocf_arena *a, ocf_hash_many hash, uint32_t width, const uint32_t *only, size_t count)
     uint32_t ocf_arena_pending(const ocf_arena *a)
+    uint32_t ocf_arena_free(const ocf_arena *a)
     void ocf_arena_wait(ocf_arena *a, uint32_t seen, uint32_t milliseconds)
     void ocf_arena_wake(ocf_arena *a)

@@ -10,6 +10,8 @@ from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, PROT
 
 from ocifast._native.sha256 cimport Sha256, sha256_update_many
 
+import os
+
 from ocifast.errors import StateError
 
 
@@ -17,15 +19,15 @@ from ocifast.errors import StateError
 cdef class Arena:
     """Map `slots` slots of `slot_bytes` each.
 
-    Without `descriptor` the memory is private to this process. With one (a memfd of
-    `Arena.mapped_bytes(...)` bytes) it is shared; `create` initialises it, exactly once.
+    Without `descriptor` the memory is private to this process. With one (a fresh memfd of
+    `Arena.mapped_bytes(...)` bytes) it is shared; `create` initialises it, exactly once. Indices
+    that are not in use raise StateError.
     """
 
     cdef ocf_arena *arena
     cdef Py_ssize_t mapped
     cdef readonly int slots
     cdef readonly int slot_bytes
-    cdef list views
 
     def __cinit__(self):
         self.arena = NULL
@@ -37,6 +39,8 @@ cdef class Arena:
             raise ValueError(f"no arena of {slots} slots of {slot_bytes} bytes")
         self.slots, self.slot_bytes = slots, slot_bytes
         self.mapped = Arena.mapped_bytes(slots, slot_bytes)
+        if descriptor >= 0 and os.fstat(descriptor).st_size < self.mapped:
+            raise ValueError(f"descriptor {descriptor} has not the {self.mapped} bytes of the arena")
         flags = MAP_SHARED if descriptor >= 0 else MAP_PRIVATE | MAP_ANONYMOUS
         cdef void *memory = mmap(NULL, <size_t>self.mapped, PROT_READ | PROT_WRITE, flags, descriptor, 0)
         if memory == MAP_FAILED:
@@ -44,16 +48,25 @@ cdef class Arena:
         self.arena = <ocf_arena *>memory
         if create and ocf_arena_init(self.arena, slots, slot_bytes) != OCF_ARENA_OK:
             raise OSError("cannot make a lock shared between processes")
-        self.views = [None] * slots
+        if self.arena.slots != <uint32_t>slots or self.arena.slot_bytes != <uint32_t>slot_bytes:
+            raise StateError("the arena behind the descriptor is cut in another way")
 
     def __dealloc__(self):
         if self.arena != NULL:
             munmap(self.arena, <size_t>self.mapped)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.get(), self.mapped, 0, flags)
+
+    cdef ocf_arena *get(self) except NULL:
         if self.arena == NULL:
-            raise BufferError("the arena is not mapped")
-        PyBuffer_FillInfo(view, self, self.arena, self.mapped, 0, flags)
+            raise StateError("the arena is not mapped")
+        return self.arena
+
+    cdef int check(self, int status, str what) except -1:
+        if status != OCF_ARENA_OK:
+            raise StateError(what)
+        return 0
 
     @staticmethod
     def mapped_bytes(slots: int, slot_bytes: int) -> int:
@@ -61,85 +74,104 @@ cdef class Arena:
         return ocf_arena_header_bytes() + slots * slot_bytes
 
     def slot(self, index: int) -> memoryview:
-        """The memory of one slot; no copy. It keeps the mapping alive, not the slot taken."""
-        cdef Py_ssize_t start
-        if self.views[index] is None:
-            start = <Py_ssize_t>ocf_arena_header_bytes() + <Py_ssize_t>index * self.slot_bytes
-            self.views[index] = memoryview(self)[start:start + self.slot_bytes]
-        return self.views[index]
+        """The memory of one slot; no copy. It keeps the mapping alive, not the slot taken.
+
+        Made afresh each time: kept here, views would tie the mapping into a reference cycle.
+        """
+        self.get()
+        if not 0 <= index < self.slots:
+            raise StateError(f"the arena has no slot {index}")
+        start = ocf_arena_header_bytes() + <size_t>index * self.slot_bytes
+        return memoryview(self)[start:start + self.slot_bytes]
 
     @property
     def change(self) -> int:
         """Counts events; read it before looking for work, give it to wait() when there is none."""
-        return ocf_arena_change(self.arena)
+        return ocf_arena_change(self.get())
 
     @property
     def pending(self) -> int:
         """Lanes with filled slots that nobody hashes right now."""
-        return ocf_arena_pending(self.arena)
+        return ocf_arena_pending(self.get())
+
+    @property
+    def free(self) -> int:
+        """Slots nobody holds."""
+        return ocf_arena_free(self.arena)
 
     def take(self) -> int:
         """A free slot with one reference, or -1 when all are in use."""
+        cdef ocf_arena *arena = self.get()
         cdef int slot
         with nogil:
-            slot = ocf_arena_take(self.arena)
+            slot = ocf_arena_take(arena)
         return slot
 
     def hold(self, slot: int) -> None:
         """One more reference to a taken slot."""
-        if ocf_arena_hold(self.arena, slot) != OCF_ARENA_OK:
-            raise StateError(f"slot {slot} is not in use")
+        self.check(ocf_arena_hold(self.get(), index(slot)), f"slot {slot} is not in use")
 
     def release(self, slot: int) -> None:
         """Give one reference back; the last one frees the slot."""
-        if ocf_arena_release(self.arena, slot) != OCF_ARENA_OK:
-            raise StateError(f"slot {slot} is not in use")
+        self.check(ocf_arena_release(self.get(), index(slot)), f"slot {slot} is not in use")
 
     def open_lane(self, Sha256 start not None) -> int:
         """A new lane that goes on where `start` is; -1 when there are too many."""
-        return ocf_arena_lane_open(self.arena, &start.ctx)
+        return ocf_arena_lane_open(self.get(), &start.ctx)
 
     def push(self, lane: int, slot: int, size: int) -> None:
         """Queue the first `size` bytes of a slot; the lane takes over one reference."""
-        if ocf_arena_lane_push(self.arena, lane, slot, size) != OCF_ARENA_OK:
-            raise StateError(f"lane {lane} cannot take {size} bytes of slot {slot}")
+        status = ocf_arena_lane_push(self.get(), index(lane), index(slot), index(size))
+        self.check(status, f"lane {lane} cannot take {size} bytes of slot {slot}")
 
     def idle(self, lane: int) -> bool:
         """Whether everything pushed is hashed."""
-        return ocf_arena_lane_idle(self.arena, lane) == 1
+        cdef int status = ocf_arena_lane_idle(self.get(), index(lane))
+        self.check(OCF_ARENA_BAD if status < 0 else OCF_ARENA_OK, f"lane {lane} is not open")
+        return status == 1
 
     def close_lane(self, lane: int) -> Sha256:
         """The state of an idle lane, which is free afterwards."""
         cdef Sha256 result = Sha256()
-        if ocf_arena_lane_close(self.arena, lane, &result.ctx) != OCF_ARENA_OK:
-            raise StateError(f"lane {lane} is not open and idle")
+        status = ocf_arena_lane_close(self.get(), index(lane), &result.ctx)
+        self.check(status, f"lane {lane} is not open and idle")
         return result
 
     def drop_lane(self, lane: int) -> bool:
         """Forget a lane and what it has queued; False while another worker is hashing it."""
-        return ocf_arena_lane_drop(self.arena, lane) == OCF_ARENA_OK
+        cdef int status = ocf_arena_lane_drop(self.get(), index(lane))
+        if status != OCF_ARENA_BUSY:
+            self.check(status, f"lane {lane} is not open")
+        return status == OCF_ARENA_OK
 
     def hash(self, width: int, only: tuple[int, ...] = ()) -> int:
         """Hash a slot each of up to `width` pending lanes, interleaved; bytes hashed, 0 for none.
 
-        `only` restricts the choice to some lanes.
+        `only` restricts the choice to some lanes; of more than 16 the first 16 count.
         """
+        cdef ocf_arena *arena = self.get()
         cdef uint32_t chosen[16]
         cdef size_t count = min(len(only), 16), i
-        cdef uint32_t lanes = width
+        cdef uint32_t lanes = index(width)
         cdef uint64_t hashed
         for i in range(count):
-            chosen[i] = only[i]
+            chosen[i] = index(only[i])
         with nogil:
-            hashed = ocf_arena_hash(self.arena, sha256_update_many, lanes, chosen if count else NULL, count)
+            hashed = ocf_arena_hash(arena, sha256_update_many, lanes, chosen if count else NULL, count)
         return hashed
 
     def wait(self, seen: int, milliseconds: int) -> None:
         """Sleep until `change` is no longer `seen`, at most so long."""
-        cdef uint32_t value = seen & 0xffffffff, timeout = milliseconds
+        cdef ocf_arena *arena = self.get()
+        cdef uint32_t value = seen & 0xffffffff, timeout = index(milliseconds)
         with nogil:
-            ocf_arena_wait(self.arena, value, timeout)
+            ocf_arena_wait(arena, value, timeout)
 
     def wake(self) -> None:
         """Ring the bell for all who wait; takes no lock, so it is safe beside a dead worker."""
-        ocf_arena_wake(self.arena)
+        ocf_arena_wake(self.get())
+
+
+cdef uint32_t index(object number) except? 0xffffffff:
+    """A number as C counts; one that cannot be an index becomes one that never is in use."""
+    return number if 0 <= number < 0xffffffff else <uint32_t>0xfffffffe
