@@ -4,6 +4,8 @@ from _typeshed import ReadableBuffer
 
 from ocifast.limits import Limits
 
+__pyx_capi__: dict[str, object]  # what tar.pxd offers to compiled modules
+
 @final
 class HeapBytes:
     def __len__(self) -> int: ...
