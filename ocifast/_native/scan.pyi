@@ -3,8 +3,6 @@ from _typeshed import ReadableBuffer
 from ocifast._native.sha256 import Sha256
 from ocifast._native.tar import TarParser
 
-__all__ = ["scan"]
-
 def scan(
     tar: TarParser,
     diff: Sha256,
