@@ -195,8 +195,10 @@ int ocf_go_prefix(const uint8_t *block)
 int ocf_format_check(ocf_tar *t, const uint8_t *block, int format)
 {
     switch (format) {
-    case FORMAT_V7: /* half a magic; a prefix that some readers take all the same */
-        return ocf_all_zero(block + 257, 255) ? OCF_OK : ocf_oddity(t, OCF_TAR_MAGIC, 0, 0, 0);
+    case FORMAT_V7: /* half a magic; a prefix or device numbers that some readers take all the same */
+        if (ocf_all_zero(block + 257, 8) && ocf_all_zero(block + 345, 167) && block[156] != '3' && block[156] != '4')
+            return OCF_OK;
+        return ocf_oddity(t, OCF_TAR_MAGIC, 0, 0, 0);
     case FORMAT_GNU: /* incremental dumps have times where Python sees a prefix */
         if (ocf_all_zero(block + 345, 155) || block[156] == 'S')
             return OCF_OK;

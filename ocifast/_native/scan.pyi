@@ -1,5 +1,3 @@
-# Stub of scan: tar parsing and hashing of one buffer in one call without the GIL.
-
 from _typeshed import ReadableBuffer
 
 from ocifast._native.sha256 import Sha256

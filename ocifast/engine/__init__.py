@@ -96,7 +96,7 @@ class Engine:
             local, shared = jobs, []
         if shared:
             with self._turn():
-                yield from self._run_there(in_order(shared, self.workers))
+                yield from self._run_there(shared)
         if local:
             from ocifast.engine.inline import run_inline  # native: when it is used
 
@@ -119,7 +119,7 @@ class Engine:
     def _run_there(self, jobs: list[Job]) -> Iterator[Outcome]:
         pool, whole = self._ready_pool(), False
         try:
-            yield from pool.run(jobs)
+            yield from pool.run(in_order(jobs, self.workers))
             whole = True
         finally:
             if not whole:

@@ -35,7 +35,7 @@ def run_inline(jobs: list[Job], sizing: Sizing) -> Iterator[Outcome]:
             worked = pipeline.turn()
             for outcome in pipeline.collect():
                 worked = True
-                del weights[outcome.index]
+                del weights[outcome.job]
                 yield outcome
             if weights and not worked:
                 raise WorkerError("the pipeline is stuck; this is a defect of ocifast")

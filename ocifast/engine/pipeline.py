@@ -46,7 +46,7 @@ class Task(Protocol):
 class Outcome(NamedTuple):
     """What became of a job: a payload with descriptors, or an error."""
 
-    index: int  # type: ignore[assignment]  # not the method of tuples
+    job: int
     payload: dict[str, Any]
     descriptors: list[int]
     error: BaseException | None = None

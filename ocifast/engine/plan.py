@@ -81,8 +81,8 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
 def in_order(jobs: list[Job], workers: int) -> list[Job]:
     """Longest first, so that the last ones to finish are short; ties keep the caller's order.
 
-    A job that is a large part of a worker's fair share weighs accordingly, whatever it said: it gets
-    fewer neighbours, so that it does not crawl beside them and then run alone.
+    A job that is a large part of a worker's fair share weighs accordingly: it gets fewer
+    neighbours, so that it does not crawl beside them and then run alone.
     """
     share = sum(job.cost for job in jobs) / max(workers, 1)
     weighed = [replace(job, weight=_weight(job, share)) for job in jobs]

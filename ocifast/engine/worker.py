@@ -104,7 +104,7 @@ def accept(
 
 def report(connection: socket.socket, outcome: Outcome) -> None:
     """Send an outcome; its descriptors are the engine's from then on."""
-    message: dict[str, Any] = {"index": outcome.index, "payload": outcome.payload}
+    message: dict[str, Any] = {"index": outcome.job, "payload": outcome.payload}
     if outcome.error is not None:
         message["error"] = encode_error(outcome.error)
     try:

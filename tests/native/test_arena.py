@@ -295,7 +295,7 @@ def test_an_arena_is_mapped_once(arena):
 
 def test_a_descriptor_too_short_or_cut_otherwise_is_refused():
     arena, memory = shared()
-    with pytest.raises(ValueError, match="has not"):
+    with pytest.raises(ValueError, match="has no"):
         Arena(9, SLOT, descriptor=memory)
     with pytest.raises(StateError):
         Arena(7, SLOT, descriptor=memory, create=False)

@@ -13,7 +13,7 @@ FIELDS = {
     "size": (124, 12),
     "mtime": (136, 12),
     "chksum": (148, 8),
-    "type": (156, 1),
+    "kind": (156, 1),
     "link": (157, 100),
     "magic": (257, 8),
     "uname": (265, 32),
@@ -40,7 +40,7 @@ def checksum(block: bytes, *, signed: bool = False) -> int:
 
 
 def header(
-    name: bytes = b"f", type: bytes = b"0", *, size: int = 0, **fields: int | bytes
+    name: bytes = b"f", kind: bytes = b"0", *, size: int = 0, **fields: int | bytes
 ) -> bytes:
     """One block. Fields by name; int is written as octal, bytes as they are."""
     values: dict[str, int | bytes] = {
@@ -50,7 +50,7 @@ def header(
         "gid": 0,
         "size": size,
         "mtime": 0,
-        "type": type,
+        "kind": kind,
         "magic": MAGIC_USTAR,
     }
     values |= fields
@@ -70,10 +70,10 @@ def padded(payload: bytes) -> bytes:
 
 
 def entry(
-    name: bytes = b"f", payload: bytes = b"", type: bytes = b"0", **fields: int | bytes
+    name: bytes = b"f", payload: bytes = b"", kind: bytes = b"0", **fields: int | bytes
 ) -> bytes:
     fields.setdefault("size", len(payload))
-    return header(name, type, **fields) + padded(payload)  # type: ignore[arg-type]
+    return header(name, kind, **fields) + padded(payload)  # type: ignore[arg-type]
 
 
 def record(key: bytes, value: bytes) -> bytes:
@@ -84,14 +84,14 @@ def record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (size, key, value)
 
 
-def pax(*records: tuple[bytes, bytes] | bytes, type: bytes = b"x", **fields: int | bytes) -> bytes:
+def pax(*records: tuple[bytes, bytes] | bytes, kind: bytes = b"x", **fields: int | bytes) -> bytes:
     """An extension header of records, each (key, value) or raw bytes."""
     payload = b"".join(r if isinstance(r, bytes) else record(*r) for r in records)
-    return entry(b"PaxHeaders/f", payload, type, **fields)
+    return entry(b"PaxHeaders/f", payload, kind, **fields)
 
 
-def long_name(name: bytes, type: bytes = b"L", end: bytes = b"\0") -> bytes:
-    return entry(b"././@LongLink", name + end, type, magic=MAGIC_GNU)
+def long_name(name: bytes, kind: bytes = b"L", end: bytes = b"\0") -> bytes:
+    return entry(b"././@LongLink", name + end, kind, magic=MAGIC_GNU)
 
 
 def archive(*parts: bytes) -> bytes:

@@ -6,9 +6,8 @@ nothing of layers or tar. Invariant: memory is mapped once and never moves or gr
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from posix.mman cimport (
-    MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap,
-)
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
+from posix.mman cimport mmap, munmap
 
 from ocifast._native.sha256 cimport Sha256, sha256_update_many
 
@@ -37,20 +36,18 @@ cdef class Arena:
     def __init__(
         self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True
     ) -> None:
-        cdef void *memory
         if self.arena != NULL:
             raise StateError("the arena is already mapped")
-        whole_pages = 4096 <= slot_bytes <= 1 << 30 and slot_bytes % 4096 == 0
-        if not (0 < slots <= OCF_ARENA_SLOTS and whole_pages):
+        pages = 4096 <= slot_bytes <= 1 << 30 and slot_bytes % 4096 == 0
+        if not (0 < slots <= OCF_ARENA_SLOTS and pages):
             raise ValueError(f"no arena of {slots} slots of {slot_bytes} bytes")
         self.slots, self.slot_bytes = slots, slot_bytes
         self.mapped = Arena.mapped_bytes(slots, slot_bytes)
         if descriptor >= 0 and os.fstat(descriptor).st_size < self.mapped:
-            raise ValueError(f"descriptor {descriptor} has not {self.mapped} bytes for the arena")
+            raise ValueError(f"descriptor {descriptor} has no {self.mapped} bytes for the arena")
         flags = MAP_SHARED if descriptor >= 0 else MAP_PRIVATE | MAP_ANONYMOUS
-        memory = mmap(
-            NULL, <size_t>self.mapped, PROT_READ | PROT_WRITE, flags, descriptor, 0
-        )
+        cdef int access = PROT_READ | PROT_WRITE
+        cdef void *memory = mmap(NULL, <size_t>self.mapped, access, flags, descriptor, 0)
         if memory == MAP_FAILED:
             raise MemoryError
         self.arena = <ocf_arena *>memory
@@ -65,10 +62,6 @@ cdef class Arena:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.get(), self.mapped, 0, flags)
-
-    def __buffer__(self, flags: int, /) -> memoryview:
-        """By this name type checkers know a buffer, and Python 3.12 does (PEP 688)."""
-        return memoryview(self)
 
     cdef ocf_arena *get(self) except NULL:
         if self.arena == NULL:
@@ -109,7 +102,7 @@ cdef class Arena:
     @property
     def free(self) -> int:
         """Slots nobody holds."""
-        return ocf_arena_free(self.get())
+        return ocf_arena_free(self.arena)
 
     def take(self) -> int:
         """A free slot with one reference, or -1 when all are in use."""

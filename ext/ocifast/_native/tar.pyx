@@ -73,7 +73,7 @@ cdef str sentence(const ocf_tar_finding *found):
 
 
 cdef list split_state(bytes state):
-    cdef Py_ssize_t at = len(STATE_MAGIC), size
+    cdef Py_ssize_t at = len(STATE_MAGIC)
     parts = []
     if not state.startswith(STATE_MAGIC):
         raise FormatError("not a tar parser state")
@@ -166,7 +166,7 @@ cdef class TarParser:
         cdef ocf_tar_finding *error = &self.tar.error
         name = (<bytes>ocf_tar_rule_names[error.rule]).decode()
         if ocf_tar_rule_texts[error.rule] == NULL:
-            raise LimitExceeded(name, error.a, error.b)
+            raise LimitExceeded(name, error.a, <uint64_t>error.b)
         reason = sentence(error)
         cdef ocf_bytes *path = &self.tar.buf[OCF_BUF_NAME]
         cdef Py_ssize_t shown
