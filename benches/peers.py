@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 OCIFAST = [sys.executable, "-m", "ocifast", "hash"]
-TURN = 'for l in "$@"; do openssl dgst -sha256 "$l" & igzip -dc "$l" | openssl dgst -sha256; wait; done'
+BOTH = 'openssl dgst -sha256 "$l" & igzip -dc "$l" | openssl dgst -sha256; wait'
+TURN = f'for l in "$@"; do {BOTH}; done'
 XARGS = 'printf "%s\\0" "$@" | xargs -0 -P2 -n1 openssl dgst -sha256'
 
 
@@ -92,12 +93,17 @@ def compare(title: str, ours: list[str], theirs: list[str], layers: list[str], r
     print(f"  ratio    {ratio:6.2f}    peak RSS of ocifast's process tree {peak / 2**20:.0f} MiB")
 
 
+def head(layer: str) -> bytes:
+    with open(layer, "rb") as file:
+        return file.read(2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("layers", nargs="+")
     options = parser.parse_args()
-    packed = [layer for layer in options.layers if Path(layer).open("rb").read(2) == b"\x1f\x8b"]
+    packed = [layer for layer in options.layers if head(layer) == b"\x1f\x8b"]
     plain = [layer for layer in options.layers if layer not in packed]
     if packed:
         peer = shell(TURN, packed)
