@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from ocifast._native.sha256 import kernel, kernels, set_kernel
+from ocifast._native.sha256_kernel import kernel, kernels, set_kernel
 from ocifast.errors import KernelUnavailable
 
 MISSING = [k for k in kernels() if not k.available]
-SHOW = "from ocifast._native.sha256 import kernel; k = kernel(); print(k.name, *k.lanes)"
+SHOW = "from ocifast._native.sha256_kernel import kernel; k = kernel(); print(k.name, *k.lanes)"
 FAIL = """
 from ocifast.errors import KernelUnavailable
 try:
-    import ocifast._native.sha256
+    import ocifast._native.sha256_kernel
 except KernelUnavailable as error:
     print(error)
 """
@@ -101,6 +101,6 @@ def test_a_refused_choice_changes_nothing():
 def test_importing_costs_a_few_milliseconds():
     code = (
         "import os, ocifast.errors, typing, time; t = time.perf_counter();"
-        "import ocifast._native.sha256; print(time.perf_counter() - t)"
+        "import ocifast._native.sha256_kernel; print(time.perf_counter() - t)"
     )
     assert min(float(run(code)) for _ in range(5)) < 0.010
