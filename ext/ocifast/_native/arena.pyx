@@ -102,7 +102,7 @@ cdef class Arena:
     @property
     def free(self) -> int:
         """Slots nobody holds."""
-        return ocf_arena_free(self.arena)
+        return ocf_arena_free(self.get())
 
     def take(self) -> int:
         """A free slot with one reference, or -1 when all are in use."""
