@@ -32,7 +32,7 @@ class Expectation:
         if expected is not None and (size > expected or (final and size < expected)):
             raise SizeMismatch(expected, size)
         if final and size == 0:
-            raise TarError("empty", 0, "no bytes at all; even an empty tar ends with two zero blocks")
+            raise TarError("empty", 0, "no bytes at all; a tar ends with two zero blocks")
 
     def check_codec(self, codec: str) -> Finding | None:
         """Compare the media type with what the first bytes say (Z07).
