@@ -7,10 +7,11 @@ Nothing here reads; the numbers come from `ocifast.hash_layer` and its kin. Word
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ocifast.formats.tar import EntryTable
-from ocifast.spec.digest import Digest
+if TYPE_CHECKING:
+    from ocifast.formats.tar import EntryTable
+    from ocifast.spec.digest import Digest
 
 __all__ = ["Finding", "LayerReport"]
 

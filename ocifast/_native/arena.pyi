@@ -1,15 +1,16 @@
-"""Stub of the arena: slots of shared memory, and lanes that hash what is in them."""
-
+import sys
 from typing import final
 
 from ocifast._native.sha256 import Sha256
 
-__all__ = ["Arena"]
-
 @final
 class Arena:
-    def __init__(self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True) -> None: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __init__(
+        self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True
+    ) -> None: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+
     @staticmethod
     def mapped_bytes(slots: int, slot_bytes: int) -> int: ...
     def slot(self, index: int) -> memoryview: ...

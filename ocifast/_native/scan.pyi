@@ -1,11 +1,7 @@
-"""Stub of scan: tar parsing and hashing of one buffer in one call without the GIL."""
-
 from _typeshed import ReadableBuffer
 
 from ocifast._native.sha256 import Sha256
 from ocifast._native.tar import TarParser
-
-__all__ = ["scan"]
 
 def scan(
     tar: TarParser,

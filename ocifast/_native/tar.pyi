@@ -8,15 +8,11 @@ __pyx_capi__: dict[str, object]  # what tar.pxd offers to compiled modules
 
 @final
 class HeapBytes:
-    """Read-only bytes that were allocated by the parser; freed with the last view of them."""
-
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class TarParser:
-    """Push parser of one tar stream; feed() it, then finish(). Not for two threads at once."""
-
     def __init__(self, limits: Limits, *, strict: bool = False, keep: bool = True) -> None: ...
     @property
     def offset(self) -> int: ...
@@ -32,5 +28,4 @@ class TarParser:
     @classmethod
     def from_state(cls, state: bytes, limits: Limits) -> TarParser: ...
 
-def check_table(rows: ReadableBuffer, heap: ReadableBuffer) -> None:
-    """Raise FormatError unless rows are whole and every span of them is sound and in the heap."""
+def check_table(rows: ReadableBuffer, heap: ReadableBuffer) -> None: ...

@@ -7,16 +7,20 @@ Invariant: outcomes are the same for every number of workers.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
-from ocifast.engine.pipeline import Outcome
 from ocifast.engine.plan import SMALL_BYTES, Job, available_workers, in_order, sizing
+from ocifast.errors import StateError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocifast.engine.pipeline import Outcome
     from ocifast.engine.pool import Pool, StartMethod
 
 __all__ = ["Engine", "default_engine"]
@@ -52,7 +56,16 @@ class Engine:
         self._start: StartMethod = start
         self._pool: Pool | None = None
         self._finalizer: weakref.finalize[..., Engine] | None = None
-        self._lock = threading.Lock()
+        self._process = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin anew in a process: what a fork inherits, locks included, is its parent's."""
+        if self._process != os.getpid():
+            self.close()
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._running = 0
 
     def __enter__(self) -> Self:
         return self
@@ -73,40 +86,60 @@ class Engine:
 
         Raises:
             WorkerCrashed: A worker died. The engine can be used again at once.
+            WorkerError: Workers cannot be started, or one misbehaved.
+            StateError: The engine was closed meanwhile, or this thread has not finished its last
+                run.
         """
         local = [job for job in jobs if job.local]
         shared = [job for job in jobs if not job.local]
         if self.workers == 0 or sum(job.cost for job in shared) < SMALL_BYTES:
             local, shared = jobs, []
-        with self._lock:
-            if shared:
+        if shared:
+            with self._turn():
                 yield from self._run_there(shared)
         if local:
-            from ocifast.engine.inline import run_inline  # noqa: PLC0415 - native, when it is used
+            from ocifast.engine.inline import run_inline  # native: when it is used
 
             yield from run_inline(in_order(local, 1), sizing(0))
 
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep other threads waiting; the same thread would wait for itself."""
+        self._begin()
+        here = threading.get_ident()
+        if self._running == here:
+            raise StateError("the engine is in use: finish or close the run before this one")
+        with self._lock:
+            self._running = here
+            try:
+                yield
+            finally:
+                self._running = 0
+
     def _run_there(self, jobs: list[Job]) -> Iterator[Outcome]:
-        pool = self._ready_pool()
+        pool, whole = self._ready_pool(), False
         try:
             yield from pool.run(in_order(jobs, self.workers))
+            whole = True
         finally:
-            if pool.busy or not pool.usable:
-                self.close()
+            if not whole:
+                pool.close()
 
     def _ready_pool(self) -> Pool:
-        from ocifast.engine.pool import Pool  # noqa: PLC0415 - native code, when it is used
+        from ocifast.engine.pool import Pool  # native: when it is used
 
         if self._pool is None or not self._pool.usable:
             self.close()
-            self._pool = Pool(self.workers, self._sizing, self._start)
-            self._finalizer = weakref.finalize(self, self._pool.close)
+            pool = Pool(self.workers, self._sizing, self._start)
+            self._pool, self._finalizer = pool, weakref.finalize(self, pool.close)
         return self._pool
 
     def close(self) -> None:
         """End the workers. The engine may be used again; it then starts new ones."""
+        if self._pool is not None:
+            self._pool.close()
         if self._finalizer is not None:
-            self._finalizer()
+            self._finalizer.detach()
         self._pool = self._finalizer = None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ocifast._native.arena import Arena
 from ocifast.engine.pipeline import Outcome, Pipeline, make_task
 from ocifast.engine.plan import CAPACITY, Job, Sizing
 from ocifast.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["run_inline"]
 
@@ -20,7 +23,9 @@ def run_inline(jobs: list[Job], sizing: Sizing) -> Iterator[Outcome]:
     weights: dict[int, int] = {}
     try:
         while waiting or weights:
-            while waiting and (not weights or sum(weights.values()) + waiting[-1].weight <= CAPACITY):
+            while waiting and (
+                not weights or sum(weights.values()) + waiting[-1].weight <= CAPACITY
+            ):
                 job = waiting.pop()
                 failure = begin(pipeline, arena, job)
                 if failure is not None:
@@ -30,7 +35,7 @@ def run_inline(jobs: list[Job], sizing: Sizing) -> Iterator[Outcome]:
             worked = pipeline.turn()
             for outcome in pipeline.collect():
                 worked = True
-                del weights[outcome.index]
+                del weights[outcome.job]
                 yield outcome
             if weights and not worked:
                 raise WorkerError("the pipeline is stuck; this is a defect of ocifast")

@@ -2,19 +2,20 @@
 
 A task is a layer being read; its stages run one slot at a time, so many tasks and the hashing of
 everybody's slots share one thread without blocking. The same driver runs in a worker process and,
-with no workers, in the caller's. Invariant: a turn handles at most a slot per task, so nothing waits
-long; a task whose stage cannot go on returns False and is asked again.
+with no workers, in the caller's. Invariant: a turn handles at most a slot per task, so nothing
+waits long; a task whose stage cannot go on returns False and is asked again.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ocifast.errors import WorkerError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ocifast._native.arena import Arena
 
 __all__ = ["Outcome", "Pipeline", "Task", "make_task"]
@@ -45,7 +46,7 @@ class Task(Protocol):
 class Outcome(NamedTuple):
     """What became of a job: a payload with descriptors, or an error."""
 
-    index: int
+    job: int
     payload: dict[str, Any]
     descriptors: list[int]
     error: BaseException | None = None

@@ -7,9 +7,11 @@ the sizing never change a result, only when it is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["CAPACITY", "Job", "Sizing", "available_workers", "in_order", "sizing"]
 
@@ -23,13 +25,16 @@ SLOT_BYTES: Final = 256 << 10
 SLOTS_PER_WORKER: Final = 16
 MIN_SLOTS_PER_WORKER: Final = 2 * CAPACITY + 2
 
+MAX_WORKERS: Final = 256
+"""With more, all 1024 slots could be held by decoders that each wait for another one."""
+
 SMALL_BYTES: Final = 32 << 20
 """Less work than this is not worth a worker: starting one costs as much as hashing 30 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One task: `task` names its class, `spec` is JSON, `open` gives its source when its turn comes.
+    """One task: `task` names its class, `spec` is JSON, `open` gives its source in its turn.
 
     A source is a descriptor, which goes to a worker and is closed there; a `local` job's is any
     object the task reads from in this process. `cost` is an estimate in bytes of uncompressed tar.
@@ -56,8 +61,11 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
     """Cut an arena for so many workers within `memory` bytes (default: 16 slots a worker).
 
     Raises:
-        ValueError: Too little memory for so many workers.
+        ValueError: Too many workers, or too little memory for so many.
     """
+    if workers > MAX_WORKERS:
+        msg = f"{workers} workers are more than the {MAX_WORKERS} one arena serves"
+        raise ValueError(msg)
     lanes = max(workers, 1)
     wanted = min(lanes * SLOTS_PER_WORKER, 1024)
     if memory is None:
@@ -73,8 +81,8 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
 def in_order(jobs: list[Job], workers: int) -> list[Job]:
     """Longest first, so that the last ones to finish are short; ties keep the caller's order.
 
-    A job that is a large part of a worker's fair share weighs accordingly, whatever it said: it gets
-    fewer neighbours, so that it does not crawl beside them and then run alone.
+    A job that is a large part of a worker's fair share weighs accordingly: it gets fewer
+    neighbours, so that it does not crawl beside them and then run alone.
     """
     share = sum(job.cost for job in jobs) / max(workers, 1)
     weighed = [replace(job, weight=_weight(job, share)) for job in jobs]
@@ -98,4 +106,4 @@ def cpu_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:
 
 def available_workers() -> int:
     """One worker for each core this process may run on, control group included."""
-    return max(1, int(min(len(os.sched_getaffinity(0)), cpu_quota())))
+    return max(1, int(min(len(os.sched_getaffinity(0)), cpu_quota(), MAX_WORKERS)))

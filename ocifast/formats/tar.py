@@ -142,7 +142,7 @@ class EntryTable:
     @property
     def array(self) -> Array:
         """The rows as a structured numpy array without a copy; read-only. Imports numpy."""
-        import numpy as np  # noqa: PLC0415  # a tenth of a second, and few need it
+        import numpy as np  # a tenth of a second, and few need it
 
         return np.frombuffer(self._rows, dtype=np.dtype([(k, f"={v}") for k, v in FIELDS.items()]))
 

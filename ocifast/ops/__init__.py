@@ -1,1 +1,1 @@
-"""What a user asks for: one verb, one file. The only place where codecs, formats and engine meet."""
+"""What a user asks for, one verb a file: the only place where codecs, formats and engine meet."""

@@ -1,14 +1,13 @@
 """The one pass over one layer: read, inflate, parse, hash; each byte handled once, in its slot.
 
-A task of the engine (`ocifast.engine.pipeline.Task`). Stored bytes go into a slot, from there to the
-blob's lane and the decoder; what it gives goes into another slot, is parsed there, and goes to the
-diff_id's lane. A layer that is not compressed has one lane: its digest is its diff_id.
+A task of the engine (`ocifast.engine.pipeline.Task`). Stored bytes go into a slot, from there to
+the blob's lane and the decoder; what it gives goes into another slot, is parsed there, and goes to
+the diff_id's lane. A layer that is not compressed has one lane: its digest is its diff_id.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ocifast._native.sha256 import Sha256
@@ -25,6 +24,8 @@ from ocifast.spec.digest import Digest
 from ocifast.spec.media_type import layer_media_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ocifast._native.arena import Arena
     from ocifast.codecs.base import Decoder
     from ocifast.limits import Profile
@@ -171,7 +172,9 @@ class HashPass:
         if self._decoder is not None:
             findings += [Finding(f.code, "blob", f.offset, f.text) for f in self._decoder.findings]
             total += self._decoder.findings_total
-        findings += [Finding(code, "tar", offset, text) for code, offset, text in self._tar.findings()]
+        findings += [
+            Finding(code, "tar", offset, text) for code, offset, text in self._tar.findings()
+        ]
         return findings, total
 
     def _table(self) -> int:

@@ -42,8 +42,8 @@ CHECK_BYTES: Final = 16
 class LayerHasher:
     """Hash a layer while it arrives: `update()` with each buffer, then `finish()`.
 
-    `profile` is ``strict`` by default, being the gate of an upload. `expected` makes it fail as soon
-    as the size or the media type cannot match, and at the end when the digest does not. With
+    `profile` is ``strict`` by default, being the gate of an upload. `expected` makes it fail as
+    soon as the size or the media type cannot match, and at the end when the digest does not. With
     `table` the report has the entry table. Not for use by two threads at once.
 
     Example:
@@ -78,7 +78,7 @@ class LayerHasher:
         self._open = True
         # Where decoding can start afresh: (blob offset, tar offset, blob hash up to there).
         self._restart = (0, 0, self._blob.copy())
-        # While bytes are fed again after from_state(): where that ends, and the hash expected there.
+        # While bytes are fed again after from_state(): where it ends, and the hash there.
         self._replay_end = 0
         self._replay_hash = b""
         self._skip = 0
@@ -198,7 +198,9 @@ class LayerHasher:
                     scan(self._tar, self._diff, self._out[skip:count], self._blob, stored)
                     stored = None
         except CompressedDataError as error:
-            raise CompressedDataError(error.codec, error.offset + self._origin[0], error.reason) from None
+            raise CompressedDataError(
+                error.codec, error.offset + self._origin[0], error.reason
+            ) from None
         if stored is not None:
             self._blob.update(stored)
         self._offset += len(piece)
@@ -267,11 +269,13 @@ class LayerHasher:
         hasher = cls(
             profile=about["profile"], limits=limits, expected=expected, table=about["table"]
         )
-        hasher._tar = TarParser.from_state(tar, limits)  # noqa: SLF001 - it is our own
+        hasher._tar = TarParser.from_state(tar, limits)
         hasher._restore(about, *map(Sha256.from_state, (blob, at_restart, diff)))
         return hasher
 
-    def _restore(self, about: dict[str, Any], blob: Sha256, at_restart: Sha256, diff: Sha256) -> None:
+    def _restore(
+        self, about: dict[str, Any], blob: Sha256, at_restart: Sha256, diff: Sha256
+    ) -> None:
         stored, produced = about["restart"]
         self._codec, self._head = about["codec"], bytes.fromhex(about["head"])
         self._findings = [Finding(*finding) for finding in about["findings"]]

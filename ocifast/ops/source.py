@@ -10,10 +10,11 @@ import errno
 import os
 import select
 import stat
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from _typeshed import ReadableBuffer
 
     class Readable(Protocol):
@@ -79,7 +80,13 @@ def open_source(source: Source) -> Opened:
         view = memoryview(source).cast("B")  # type: ignore[arg-type]
     except TypeError:
         return _stream(source)
-    return Opened("<buffer>", lambda: BufferReader(view), True, len(view), bytes(view[:HEAD_BYTES]))
+    return Opened(
+        "<buffer>",
+        lambda: BufferReader(view),
+        local=True,
+        size=len(view),
+        head=bytes(view[:HEAD_BYTES]),
+    )
 
 
 def _path(path: str | bytes) -> Opened:
@@ -88,13 +95,15 @@ def _path(path: str | bytes) -> Opened:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a directory, not a layer", name)
     if not stat.S_ISREG(status.st_mode):  # opening a fifo to peek would eat its one reader
-        return Opened(name, lambda: os.open(path, OPEN_FLAGS), False, None, b"")
+        return Opened(name, lambda: os.open(path, OPEN_FLAGS), local=False, size=None, head=b"")
     descriptor = os.open(path, OPEN_FLAGS)
     try:
         head = os.pread(descriptor, HEAD_BYTES, 0)
     finally:
         os.close(descriptor)
-    return Opened(name, lambda: os.open(path, OPEN_FLAGS), False, status.st_size, head)
+    return Opened(
+        name, lambda: os.open(path, OPEN_FLAGS), local=False, size=status.st_size, head=head
+    )
 
 
 def _descriptor(descriptor: int) -> Opened:
@@ -103,10 +112,12 @@ def _descriptor(descriptor: int) -> Opened:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a directory, not a layer", name)
     if not stat.S_ISREG(status.st_mode):
-        return Opened(name, lambda: os.dup(descriptor), False, None, b"")
+        return Opened(name, lambda: os.dup(descriptor), local=False, size=None, head=b"")
     at = os.lseek(descriptor, 0, os.SEEK_CUR)
     head = os.pread(descriptor, HEAD_BYTES, at)
-    return Opened(name, lambda: os.dup(descriptor), False, max(status.st_size - at, 0), head)
+    return Opened(
+        name, lambda: os.dup(descriptor), local=False, size=max(status.st_size - at, 0), head=head
+    )
 
 
 def _stream(source: object) -> Opened:
@@ -115,7 +126,11 @@ def _stream(source: object) -> Opened:
         read = Pieces(iter(source)).read  # type: ignore[call-overload]
     name = getattr(source, "name", None)
     return Opened(
-        name if isinstance(name, str) else "<stream>", lambda: FileReader(read), True, None, b""
+        name if isinstance(name, str) else "<stream>",
+        lambda: FileReader(read),
+        local=True,
+        size=None,
+        head=b"",
     )
 
 

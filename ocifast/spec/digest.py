@@ -36,7 +36,9 @@ class Digest(str):
         if pattern is None:
             raise DigestSyntaxError(text, "its algorithm is neither sha256 nor sha512")
         if not pattern.fullmatch(encoded):
-            raise DigestSyntaxError(text, "its encoded part is not lower-case hex of the right length")
+            raise DigestSyntaxError(
+                text, "its encoded part is not lower-case hex of the right length"
+            )
         return cls(text)
 
     @classmethod

@@ -109,7 +109,7 @@ def test_z03_only_skippable_frames_are_no_layer(unpack, profile):
 
 def test_z03_skippable_frames_are_capped(unpack):
     with pytest.raises(LimitExceeded) as caught:
-        unpack(frame(b"x") + skippable(bytes(MIB)))
+        unpack(frame(b"x") + skippable(bytes(MIB)), skippable_bytes=MIB)
     assert caught.value.args == ("skippable_bytes", MIB, MIB + 8)
 
 

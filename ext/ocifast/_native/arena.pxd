@@ -24,7 +24,8 @@ cdef extern from "arena.h" nogil:
     int ocf_arena_lane_idle(ocf_arena *a, uint32_t lane)
     int ocf_arena_lane_close(ocf_arena *a, uint32_t lane, ocf_sha256 *out)
     int ocf_arena_lane_drop(ocf_arena *a, uint32_t lane)
-    uint64_t ocf_arena_hash(ocf_arena *a, ocf_hash_many hash, uint32_t width, const uint32_t *only, size_t count)
+    uint64_t ocf_arena_hash(ocf_arena *a, ocf_hash_many hash, uint32_t width,
+                            const uint32_t *only, size_t count)
     uint32_t ocf_arena_pending(const ocf_arena *a)
     uint32_t ocf_arena_free(const ocf_arena *a)
     void ocf_arena_wait(ocf_arena *a, uint32_t seen, uint32_t milliseconds)

@@ -6,7 +6,8 @@ nothing of layers or tar. Invariant: memory is mapped once and never moves or gr
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
+from posix.mman cimport mmap, munmap
 
 from ocifast._native.sha256 cimport Sha256, sha256_update_many
 
@@ -32,17 +33,21 @@ cdef class Arena:
     def __cinit__(self):
         self.arena = NULL
 
-    def __init__(self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True) -> None:
+    def __init__(
+        self, slots: int, slot_bytes: int, *, descriptor: int = -1, create: bool = True
+    ) -> None:
         if self.arena != NULL:
             raise StateError("the arena is already mapped")
-        if not (0 < slots <= OCF_ARENA_SLOTS and 4096 <= slot_bytes <= 1 << 30 and slot_bytes % 4096 == 0):
+        pages = 4096 <= slot_bytes <= 1 << 30 and slot_bytes % 4096 == 0
+        if not (0 < slots <= OCF_ARENA_SLOTS and pages):
             raise ValueError(f"no arena of {slots} slots of {slot_bytes} bytes")
         self.slots, self.slot_bytes = slots, slot_bytes
         self.mapped = Arena.mapped_bytes(slots, slot_bytes)
         if descriptor >= 0 and os.fstat(descriptor).st_size < self.mapped:
-            raise ValueError(f"descriptor {descriptor} has not the {self.mapped} bytes of the arena")
+            raise ValueError(f"descriptor {descriptor} has no {self.mapped} bytes for the arena")
         flags = MAP_SHARED if descriptor >= 0 else MAP_PRIVATE | MAP_ANONYMOUS
-        cdef void *memory = mmap(NULL, <size_t>self.mapped, PROT_READ | PROT_WRITE, flags, descriptor, 0)
+        cdef int access = PROT_READ | PROT_WRITE
+        cdef void *memory = mmap(NULL, <size_t>self.mapped, access, flags, descriptor, 0)
         if memory == MAP_FAILED:
             raise MemoryError
         self.arena = <ocf_arena *>memory
@@ -157,7 +162,9 @@ cdef class Arena:
         for i in range(count):
             chosen[i] = index(only[i])
         with nogil:
-            hashed = ocf_arena_hash(arena, sha256_update_many, lanes, chosen if count else NULL, count)
+            hashed = ocf_arena_hash(
+                arena, sha256_update_many, lanes, chosen if count else NULL, count
+            )
         return hashed
 
     def wait(self, seen: int, milliseconds: int) -> None:
