@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ocifast._native import sha256
+from ocifast._native import sha256_kernel
 from ocifast._version import __version__
 from ocifast.codecs import CODECS, open_decoder
 from ocifast.engine import Engine
@@ -83,7 +83,7 @@ class Examination:
     machine: Machine
     packages: dict[str, str | None]
     kernel: str
-    kernels: tuple[sha256.Kernel, ...]
+    kernels: tuple[sha256_kernel.Kernel, ...]
     codecs: tuple[Codec, ...]
     workers: int
     start: str
@@ -132,8 +132,8 @@ def examine(workers: int | None = None, *, start: StartMethod = "exec") -> Exami
         __version__,
         machine,
         packages,
-        sha256.kernel().name,
-        sha256.kernels(),
+        sha256_kernel.kernel().name,
+        sha256_kernel.kernels(),
         codecs,
         count,
         start,
@@ -205,7 +205,7 @@ def _codec(name: str) -> Codec:
 
 def _slow(machine: Machine, codecs: tuple[Codec, ...]) -> Iterator[Problem]:
     """Find what costs speed."""
-    kernel = sha256.kernel().name
+    kernel = sha256_kernel.kernel().name
     if kernel == "portable" and {"sha_ni", "sha2"} & set(machine.cpu_features):
         advice = "unset OCIFAST_SHA256_KERNEL, or rebuild with a compiler that knows the extension"
         yield Problem("the CPU has SHA instructions, but the portable kernel is used", advice)
