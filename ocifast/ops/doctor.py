@@ -223,5 +223,9 @@ def _slow(machine: Machine, codecs: tuple[Codec, ...]) -> Iterator[Problem]:
         advice = "raise the CPU affinity or the control group's quota of this process"
         what = f"only {available_workers()} of {machine.cores} cores may be used"
         yield Problem(what, advice)
+    load = os.getloadavg()[0]
+    if load >= machine.usable_cores:
+        what = f"the machine is busy (load {load:.1f} on {machine.usable_cores} cores)"
+        yield Problem(what, "measure again when it is idle: the speeds here are too low")
     if not machine.memory_files:
         yield Problem("memory files (memfd_create) are forbidden", "allow them, or use --workers 0")
