@@ -1,8 +1,9 @@
 # SHA-256 whose state can be taken out and put back, and many streams hashed at once on one core.
 #
 # Every argument that is data may be any C-contiguous buffer (else BufferError); it is borrowed for
-# the call, never kept. Calls on 32 KiB and more release the GIL; all else holds it. Digests and
-# states do not depend on kernel or lane width (see sha256_kernel.pyi).
+# the call, never kept. Calls on 32 KiB and more release the GIL; all else holds it. Sha256(),
+# from_state and hash_many raise KernelUnavailable while OCIFAST_SHA256_KERNEL demands a kernel that
+# cannot be used (see sha256_kernel.pyi). Digests and states do not depend on kernel or lane width.
 
 from collections.abc import Callable, Iterable
 from typing import final

@@ -1,7 +1,9 @@
 # Kernels of SHA-256: what there is, how fast it is on this machine, and which one is in use.
 #
 # Chosen once, when this module is imported, by measuring. OCIFAST_SHA256_KERNEL (a name, or
-# name:lanes) is a demand: KernelUnavailable when it cannot be met.
+# name:lanes) is a demand. When it cannot be met the import still succeeds, so that somebody can
+# report it, and then kernel(), set_kernel() and all hashing in ocifast._native.sha256 raise
+# KernelUnavailable every time; only set_kernel with a name lifts it. kernels() always answers.
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """What other compiled modules may cimport: open states by value, and an update that needs no GIL.
 
 They hash with `sha256_update_many`: the functions of sha256.h are for this module only, which alone
-is linked with them.
+is linked with them. A stream begins as a Sha256, so that a demand for a kernel is never passed by.
 """
 
 cimport cython

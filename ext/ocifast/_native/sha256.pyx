@@ -1,7 +1,8 @@
 """SHA-256 whose state can be taken out and put back, and many streams hashed at once on one core.
 
-Not a table of hash algorithms: hashlib is. How it hashes is chosen in sha256_kernel. Invariant:
-digests and states do not depend on the kernel, the lane width, or how the data was cut.
+Not a table of hash algorithms: hashlib is. How it hashes is chosen in sha256_kernel; while a kernel
+that was demanded there is unavailable, nothing here begins to hash. Invariant: digests and states
+do not depend on the kernel, the lane width, or how the data was cut.
 """
 
 from ocifast.errors import FormatError
@@ -16,7 +17,7 @@ from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
 )
 
-from ocifast._native.sha256_kernel cimport OCF_SHA256_MAX_LANES, kernel_in_use
+from ocifast._native.sha256_kernel cimport OCF_SHA256_MAX_LANES, kernel_in_use, require_kernel
 
 cdef enum:
     # Smaller calls keep the GIL, for 18 us at most with SHA instructions. Zen 4, two idle CPUs,
@@ -58,6 +59,7 @@ cdef class Sha256:
     """
 
     def __cinit__(self, *args, **kwargs):
+        require_kernel()
         ocf_sha256_init(&self.ctx)
         self.lock = PyThread_allocate_lock()
         if self.lock is NULL:
@@ -236,6 +238,7 @@ def hash_many(buffers, /):
         >>> [d.hex()[:8] for d in hash_many([b"abc", b""])]
         ['ba7816bf', 'e3b0c442']
     """
+    require_kernel()
     cdef _Batch batch = _Batch()
     cdef list out = []
     cdef bint kept_alive = isinstance(buffers, (list, tuple))

@@ -1,4 +1,4 @@
-"""What other compiled modules may cimport: the kernel in use.
+"""What other compiled modules may cimport: the kernel in use, and whether it is the one demanded.
 
 The functions of sha256_kernel.h are for this module only, which alone is linked with the kernels:
 that is how one choice holds for the whole process. Contract and thread rules: sha256_kernel.h.
@@ -29,3 +29,4 @@ cdef extern from "sha256_kernel.h" nogil:
     const ocf_sha256_choice *ocf_sha256_in_use()
 
 cdef const ocf_sha256_choice *kernel_in_use() noexcept nogil
+cdef int require_kernel() except -1  # raises KernelUnavailable while a demand is not met

@@ -1,8 +1,8 @@
 """Kernels of SHA-256: what there is, how fast it is on this machine, and which one is in use.
 
 Not hashing: sha256 is. The choice is made once, when this module is imported, by measuring.
-`OCIFAST_SHA256_KERNEL` (a name, or name:lanes) is a demand and fails the import when it
-cannot be met. Invariant: one choice holds for the whole process.
+`OCIFAST_SHA256_KERNEL` (a name, or name:lanes) is a demand: while it cannot be met, whatever would
+use a kernel raises KernelUnavailable. Invariant: one choice holds for the whole process.
 """
 
 import os
@@ -27,10 +27,17 @@ class Kernel(NamedTuple):
 
 cdef ocf_sha256_speeds measured
 cdef int fastest = 0
+cdef tuple refusal = None  # what KernelUnavailable says of a demand that is not met
 
 
 cdef const ocf_sha256_choice *kernel_in_use() noexcept nogil:
     return ocf_sha256_in_use()
+
+
+cdef int require_kernel() except -1:
+    if refusal is not None:
+        raise KernelUnavailable(*refusal)
+    return 0
 
 
 cdef tuple widths_of(unsigned bits):
@@ -57,7 +64,12 @@ def kernels():
 
 
 def kernel():
-    """The kernel in use, and the lane widths in use."""
+    """The kernel in use, and the lane widths in use.
+
+    Raises:
+        KernelUnavailable: the environment demands one that cannot be used.
+    """
+    require_kernel()
     return describe(ocf_sha256_chosen(), ocf_sha256_chosen_widths())
 
 
@@ -65,11 +77,15 @@ def set_kernel(name=None, /, lanes=None):
     """Use kernel `name` from now on in the whole process, for tests and benches; None: the fastest.
 
     `lanes` asks for exactly that width (and 1, for what is left over) instead of the winning ones.
+    A name lifts what the environment demands; None does not when the demand is unmet.
 
     Raises:
         KernelUnavailable: unknown, not built for this machine, this CPU lacks it, or no such width.
     """
+    global refusal
     cdef int id
+    if name is None:
+        require_kernel()
     table = kernels()
     names = [it.name for it in table]
     valid = ", ".join([it.name for it in table if it.available])
@@ -83,20 +99,25 @@ def set_kernel(name=None, /, lanes=None):
         raise KernelUnavailable(f"{names[id]}:{lanes}", "it has no such lane width", widths)
     ocf_sha256_choose(
         id, ocf_sha256_winning_widths(measured[id]) if lanes is None else <unsigned>(1 << lanes))
+    refusal = None
     return kernel()
 
 
 cdef int calibrate() except -1:
     """Measure, then take what OCIFAST_SHA256_KERNEL demands, or else the fastest."""
-    global fastest
+    global fastest, refusal
     ocf_sha256_measure(measured)
     fastest = max(range(OCF_SHA256_KERNELS), key=lambda row: max(measured[row]))
     demand = os.environ.get("OCIFAST_SHA256_KERNEL")
     if demand is None:
         set_kernel()
         return 0
-    name, _, lanes = demand.partition(":")
-    set_kernel(name, int(lanes) if lanes.isdigit() else lanes or None)
+    name, colon, lanes = demand.partition(":")
+    by_text = {str(w): w for w in range(1, OCF_SHA256_MAX_LANES + 1)}
+    try:
+        set_kernel(name, by_text.get(lanes, lanes) if colon else None)
+    except KernelUnavailable as error:  # not now: an import that fails leaves nobody to report it
+        refusal = error.args
     return 0
 
 
