@@ -23,8 +23,6 @@ SLOT_BYTES: Final = 256 << 10
 """Input and output of one inflate step stay in a 1 MiB L2; chosen by benches/bench_engine.py."""
 
 SLOTS_PER_WORKER: Final = 16
-MAX_WORKERS: Final = 256
-"""Each may hold a slot its decoder still reads; the arena has 1024, so some always stay free."""
 MIN_SLOTS_PER_WORKER: Final = 2 * CAPACITY + 2
 
 MAX_WORKERS: Final = 256
