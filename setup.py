@@ -18,7 +18,8 @@ DEBUG, SANITIZE, COVERAGE, PURE = (
 
 # compiled module -> C kernels linked into it
 MODULES = {
-    "sha256": "sha256 sha256_portable sha256_shani sha256_armv8",
+    "sha256_kernel": "sha256_kernel sha256_portable sha256_shani sha256_armv8",
+    "sha256": "sha256 sha256_lanes",
     "tar": "tar_field tar_pax tar_paths tar_sparse tar_table tar_entry tar_parser",
     "zstd_frame": "zstd_frame",
     "scan": "",

@@ -9,7 +9,8 @@ import random
 
 import pytest
 
-from ocifast._native.sha256 import Sha256, hash_many, kernel
+from ocifast._native.sha256 import Sha256, hash_many
+from ocifast._native.sha256_kernel import kernel
 
 NOISE = random.Random(256).randbytes(16 << 20)
 MIB = 1 << 20

@@ -125,14 +125,27 @@ class SizeMismatch(VerificationError):
 
 
 class LimitExceeded(OcifastError):
-    """A cap of `ocifast.Limits` was reached; `name` is the field of `Limits`."""
+    """A cap of `ocifast.Limits` was reached; `name` is the field of `Limits`.
 
-    def __init__(self, name: str, limit: int, actual: int) -> None:
-        super().__init__(name, limit, actual)
+    `offset` counts bytes of `stream`: ``tar`` for the uncompressed one, a codec for the blob as
+    stored; both are empty where no place can be named.
+    """
+
+    def __init__(
+        self, name: str, limit: int, actual: int, stream: str = "", offset: int = 0
+    ) -> None:
+        super().__init__(name, limit, actual, stream, offset)
         self.name, self.limit, self.actual = name, limit, actual
+        self.stream, self.offset = stream, offset
 
     def __str__(self) -> str:
-        return f"limit {self.name} is {self.limit}, reached {self.actual}"
+        place = f"{self.stream} offset {self.offset}: " if self.stream else ""
+        return f"{place}limit {self.name} is {self.limit}, reached {self.actual}"
+
+    def at(self, stream: str, offset: int) -> LimitExceeded:
+        """Give the same error with its place, unless it has one."""
+        place = (self.stream, self.offset) if self.stream else (stream, offset)
+        return LimitExceeded(self.name, self.limit, self.actual, *place)
 
 
 class UnsupportedError(OcifastError):

@@ -1,19 +1,19 @@
-/* SHA-256 with an open state: streaming, several streams interleaved on one core, several kernels.
+/* SHA-256 with an open state: streaming, and several streams interleaved on one core.
  *
  * Not a general hash library: one algorithm, no allocation, no Python.h, no locks.
  * Threads: a context belongs to one caller at a time; every function may run without the GIL.
- * Invariant: all kernels and all lane widths leave bit-identical states; only the time differs.
+ * Invariant: states do not depend on the kernel, the lane width, or how the data was cut.
  */
 #ifndef OCF_SHA256_H
 #define OCF_SHA256_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "sha256_kernel.h"
 
-#define OCF_SHA256_BLOCK 64
 #define OCF_SHA256_DIGEST 32
 #define OCF_SHA256_STATE 108
-#define OCF_SHA256_MAX_LANES 4
+
+/* Before all hashing: kernel and lane widths are those of `choice`, read anew by every call. */
+void ocf_sha256_follow(const ocf_sha256_choice *choice);
 
 /* Plain data without pointers: may be copied, live in shared memory, move between processes.
  * `tail` holds the length % 64 bytes not yet compressed; what lies behind them is unspecified. */
@@ -47,39 +47,5 @@ void ocf_sha256_update_many(const ocf_sha256_lane *lanes, size_t n);
 
 /* ocf_sha256_final of n contexts, the last blocks interleaved too. */
 void ocf_sha256_final_many(const ocf_sha256 *ctxs, uint8_t (*out)[OCF_SHA256_DIGEST], size_t n);
-
-/* ---- kernels ---- */
-
-/* Compresses `blocks` blocks of each stream i of `lanes`, from data[i] into h[i]. */
-typedef void ocf_sha256_compress(uint32_t *const h[], const uint8_t *const data[], size_t blocks);
-
-typedef struct {
-    const char *name;
-    const char *needs;                                       /* what a CPU must have, for a person */
-    int (*cpu_has_it)(void);                                 /* NULL: not built for this machine */
-    ocf_sha256_compress *compress[OCF_SHA256_MAX_LANES + 1]; /* by lane width; NULL: none */
-} ocf_sha256_kernel;
-
-/* Hidden also where they are only declared: reached through the GOT, the table costs the kernels a
- * register, and the three-lane one 5 % of its speed. */
-extern const ocf_sha256_kernel ocf_sha256_portable, ocf_sha256_shani, ocf_sha256_armv8;
-extern const uint32_t ocf_sha256_k[64] __attribute__((visibility("hidden")));
-
-#define OCF_SHA256_KERNELS 3 /* id 0 is the portable reference */
-const ocf_sha256_kernel *ocf_sha256_kernel_at(int id);
-enum { OCF_SHA256_USABLE, OCF_SHA256_NOT_BUILT, OCF_SHA256_NO_CPU };
-int ocf_sha256_kernel_status(int id);
-
-/* MB/s summed over the lanes, [id][width]; 0 where there is no such kernel. Takes < 3 ms. */
-typedef double ocf_sha256_speeds[OCF_SHA256_KERNELS][OCF_SHA256_MAX_LANES + 1];
-void ocf_sha256_measure(ocf_sha256_speeds speeds);
-/* Bit w is set for each width faster than all narrower ones; width 1 always is. */
-unsigned ocf_sha256_winning_widths(const double speeds[OCF_SHA256_MAX_LANES + 1]);
-
-/* Sets what all later calls of the process use; safe while others run. Bit w of `widths` allows
- * width w, width 1 always is. 0, or -1 when the kernel is not usable or has no such width. */
-int ocf_sha256_choose(int id, unsigned widths);
-int ocf_sha256_chosen(void);
-unsigned ocf_sha256_chosen_widths(void);
 
 #endif

@@ -3,7 +3,7 @@
  * Thirty-two vector registers hold two streams whole, so nothing is forced into memory here.
  * More streams are not offered: which width wins is for a measurement, and none was made.
  */
-#include "sha256.h"
+#include "sha256_kernel.h"
 
 #define NEEDS "aarch64 with the SHA2 extension"
 

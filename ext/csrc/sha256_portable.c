@@ -1,6 +1,6 @@
 /* Kernel 0: FIPS 180-4, section 6.2.2, in plain C. The reference every other kernel is tested
  * against; not unrolled by hand, because only machines without SHA instructions run it. */
-#include "sha256.h"
+#include "sha256_kernel.h"
 
 const uint32_t ocf_sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,

@@ -15,7 +15,7 @@
  * Rejected: 32 registers (AVX-512 encodings), 4720 at best: 4 % for a second check of the CPU;
  * the schedule between the two halves of the rounds: 3410 at two streams, 4475 at four.
  */
-#include "sha256.h"
+#include "sha256_kernel.h"
 
 #define NEEDS "x86-64 with SHA, SSE4.1 and SSSE3"
 

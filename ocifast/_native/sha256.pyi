@@ -1,12 +1,12 @@
 # SHA-256 whose state can be taken out and put back, and many streams hashed at once on one core.
 #
 # Every argument that is data may be any C-contiguous buffer (else BufferError); it is borrowed for
-# the call, never kept. Calls on 32 KiB and more release the GIL; all else holds it. The environment
-# variable OCIFAST_SHA256_KERNEL (a name, or name:lanes) is read once, at import, and is a demand:
-# KernelUnavailable when it cannot be met. Digests and states do not depend on kernel or lane width.
+# the call, never kept. Calls on 32 KiB and more release the GIL; all else holds it. Sha256(),
+# from_state and hash_many raise KernelUnavailable while OCIFAST_SHA256_KERNEL demands a kernel that
+# cannot be used (see sha256_kernel.pyi). Digests and states do not depend on kernel or lane width.
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, final
+from typing import final
 
 from typing_extensions import Buffer
 
@@ -37,20 +37,3 @@ class Sha256:
 # iterator that is no list or tuple 16 MiB, or four buffers if those are larger. What it yields must
 # stay unchanged until the next batch begins.
 def hash_many(buffers: Iterable[Buffer], /) -> list[bytes]: ...
-
-# `reason` says why it is not available. `lanes` are the widths in use, or worth using: each is
-# faster than all narrower ones. `mb_per_s` is the measured speed by width, over all lanes.
-class Kernel(NamedTuple):
-    name: str
-    available: bool
-    reason: str
-    lanes: tuple[int, ...]
-    mb_per_s: dict[int, float]
-
-# All kernels in order of id, the portable reference first; then the one in use.
-def kernels() -> tuple[Kernel, ...]: ...
-def kernel() -> Kernel: ...
-
-# For tests and benches: the whole process uses `name` from now on; None: the fastest. `lanes` asks
-# for exactly that width (and 1, for what is left over) instead of the winning ones.
-def set_kernel(name: str | None = None, /, lanes: int | None = None) -> Kernel: ...

@@ -159,6 +159,9 @@ class SteppedDecoder:
         try:
             while not self.needs_input and filled < len(out):
                 filled += self._advance(out[filled:])
+        except LimitExceeded as error:
+            self._enter(SteppedDecoder._refuse, None)
+            raise error.at(self.codec, self.stored) from None
         except BaseException:
             self._enter(SteppedDecoder._refuse, None)
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocifast.errors import CompressedDataError, DigestMismatch, SizeMismatch
+from ocifast.errors import CompressedDataError, DigestMismatch, SizeMismatch, TarError
 from ocifast.layer import Finding
 from ocifast.spec.media_type import codec_of
 
@@ -24,10 +24,15 @@ class Expectation:
         self._profile = profile
 
     def check_size(self, size: int, *, final: bool) -> None:
-        """Compare the bytes seen so far, or all of them. Raises SizeMismatch."""
+        """Compare the bytes seen so far, or all of them.
+
+        Raises SizeMismatch; and TarError when there are none, as nothing says what it was to be.
+        """
         expected = self._descriptor.size
         if expected is not None and (size > expected or (final and size < expected)):
             raise SizeMismatch(expected, size)
+        if final and size == 0:
+            raise TarError("empty", 0, "no bytes at all; a tar ends with two zero blocks")
 
     def check_codec(self, codec: str) -> Finding | None:
         """Compare the media type with what the first bytes say (Z07).

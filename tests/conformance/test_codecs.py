@@ -153,7 +153,7 @@ def test_z01_output_is_capped_at_the_byte(subject):
     for piece, room in ((1, 1), (1 << 17, 1 << 16), (100, 7)):
         with pytest.raises(LimitExceeded) as caught:
             decode(subject.open(Limits(output_bytes=len(PLAIN) - 1)), subject.blob, piece, room)
-        assert caught.value.args == ("output_bytes", len(PLAIN) - 1, len(PLAIN))
+        assert caught.value.args[:3] == ("output_bytes", len(PLAIN) - 1, len(PLAIN))
 
 
 def test_z01_ratio_is_capped_after_the_grace(subject):
@@ -164,7 +164,7 @@ def test_z01_ratio_is_capped_after_the_grace(subject):
     assert decode(subject.open(Limits(ratio=0, ratio_grace_bytes=len(plain))), blob) == plain
     with pytest.raises(LimitExceeded) as caught:
         decode(subject.open(Limits(ratio=ratio // 2, ratio_grace_bytes=1000)), blob)
-    name, limit, actual = caught.value.args
+    name, limit, actual = caught.value.args[:3]
     assert (name, limit) == ("ratio", ratio // 2)
     assert limit < actual
 

@@ -3,7 +3,7 @@
 from typing import assert_type
 
 import ocifast
-from ocifast import LayerReport, Limits, hash_layer, hash_layers
+from ocifast import LayerHasher, LayerReport, Limits, hash_layer, hash_layers
 
 assert_type(ocifast.__version__, str)
 assert_type(Limits().entries, int)
@@ -16,3 +16,6 @@ assert_type(report.diff_id, str)
 assert_type(report.size, int)
 assert_type(report.uncompressed_size, int)
 assert_type(report.entries, int)
+assert_type(hash_layers([b""], return_exceptions=True), list[LayerReport | BaseException])
+assert_type(LayerHasher().finish(), LayerReport)
+assert_type(LayerHasher().state(), bytes)

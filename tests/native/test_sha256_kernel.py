@@ -6,18 +6,34 @@ import sys
 
 import pytest
 
-from ocifast._native.sha256 import kernel, kernels, set_kernel
+from ocifast._native.sha256 import Sha256
+from ocifast._native.sha256_kernel import kernel, kernels, set_kernel
 from ocifast.errors import KernelUnavailable
 
+AVAILABLE = [k for k in kernels() if k.available]
 MISSING = [k for k in kernels() if not k.available]
-SHOW = "from ocifast._native.sha256 import kernel; k = kernel(); print(k.name, *k.lanes)"
-FAIL = """
+SHOW = "from ocifast._native.sha256_kernel import kernel; k = kernel(); print(k.name, *k.lanes)"
+STATE = Sha256().state()
+SEVERAL = """
+import ocifast
+from ocifast._native.sha256 import Sha256, hash_many
+from ocifast._native.sha256_kernel import kernel, kernels, set_kernel
 from ocifast.errors import KernelUnavailable
-try:
-    import ocifast._native.sha256
-except KernelUnavailable as error:
-    print(error)
+
+def refusal(use, *arguments):
+    try:
+        return f"no refusal: {use(*arguments)}"
+    except KernelUnavailable as error:
+        return str(error)
+
+uses = [
+    (kernel,), (set_kernel,), (set_kernel, None, 1), (Sha256,), (Sha256.__new__, Sha256),
+    (Sha256.from_state, STATE), (hash_many, []), (hash_many, [b"abc"]), (ocifast.LayerHasher,),
+    (ocifast.hash_layer, bytes(1024)),
+]
 """
+USES = f"STATE = {STATE}\n{SEVERAL}"
+FAIL = f"{USES}\nprint(*{{refusal(*use) for use in uses + uses}}, sep='\\n')"
 
 
 def run(code, demand=None):
@@ -70,23 +86,45 @@ def test_an_available_kernel_can_be_demanded_by_environment(k):
         assert run(SHOW, f"{k.name}:{width}") == f"{k.name} {lanes}"
 
 
-@pytest.mark.parametrize("demand", ["", "avx9", "SHANI", "portable ", ":2"])
-def test_demanding_an_unknown_kernel_fails_the_import(demand):
-    assert "there is no kernel of that name" in run(FAIL, demand)
+@pytest.mark.parametrize("demand", ["", "avx9", "SHANI", "portable ", ":2", "ü", "\udcff"])
+def test_a_demand_for_an_unknown_kernel_is_refused_by_every_use_and_not_by_the_import(demand):
+    name, valid = demand.partition(":")[0], ", ".join(k.name for k in AVAILABLE)
+    (line,) = run(FAIL, demand).splitlines()
+    assert line.startswith(f"kernel {name!r} is not available: there is no kernel of that name")
+    assert line.endswith(f"(valid here: {valid})")
 
 
-@pytest.mark.parametrize("demand", ["portable:5", "portable:0", "portable:x", "portable:-1"])
-def test_demanding_a_lane_width_that_is_not_built_fails_the_import(demand):
-    assert "it has no such lane width (valid here: portable:1" in run(FAIL, demand)
+@pytest.mark.parametrize("width", ["5", "0", "x", "-1", "", "01", "\u00b2", "1:1", "9" * 5000])
+def test_a_demand_for_a_lane_width_that_is_not_built_is_refused_by_every_use(width):
+    demand = f"portable:{width}"
+    (line,) = run(FAIL, demand).splitlines()
+    assert line.startswith(f"kernel {demand!r} is not available: it has no such lane width")
+    assert line.endswith("(valid here: portable:1)")
 
 
 @pytest.mark.parametrize("k", MISSING, ids=lambda k: k.name)
-def test_demanding_a_kernel_this_machine_lacks_fails_the_import_with_the_reason(k):
-    assert k.reason in run(FAIL, k.name)
+def test_a_demand_for_a_kernel_this_machine_lacks_is_refused_with_the_reason(k):
+    (line,) = run(FAIL, k.name).splitlines()
+    assert k.reason in line
     with pytest.raises(KernelUnavailable) as caught:
         set_kernel(k.name)
     assert caught.value.name == k.name
     assert "portable" in caught.value.valid
+
+
+def test_kernels_are_listed_while_a_demand_is_unmet():
+    assert run(f"{USES}\nprint(*[k.name for k in kernels()])", "avx9").split() == [
+        k.name for k in kernels()
+    ]
+
+
+def test_naming_a_kernel_lifts_an_unmet_demand_and_a_refused_name_does_not():
+    code = f"""{USES}
+assert "no kernel of that name" in refusal(set_kernel, "avx10")
+assert "avx9" in refusal(Sha256)
+assert set_kernel("portable").name == kernel().name == "portable"
+print(Sha256(b"abc").hexdigest()[:8], set_kernel().name)"""
+    assert run(code, "avx9") == f"ba7816bf {set_kernel().name}"
 
 
 def test_a_refused_choice_changes_nothing():
@@ -101,6 +139,6 @@ def test_a_refused_choice_changes_nothing():
 def test_importing_costs_a_few_milliseconds():
     code = (
         "import os, ocifast.errors, typing, time; t = time.perf_counter();"
-        "import ocifast._native.sha256; print(time.perf_counter() - t)"
+        "import ocifast._native.sha256_kernel; print(time.perf_counter() - t)"
     )
     assert min(float(run(code)) for _ in range(5)) < 0.010

@@ -60,7 +60,7 @@ def test_h14_zeros_behind_the_end_are_capped_in_strict(step: int) -> None:
     assert judge(FILE + END + bytes(1001), limits=limits, step=step) == "ok"
     with pytest.raises(LimitExceeded) as caught:
         read(FILE + END + bytes(5000), strict=True, limits=limits, step=step)
-    assert caught.value.args == ("tail_bytes", 1000, 1001)
+    assert caught.value.args[:3] == ("tail_bytes", 1000, 1001)
 
 
 def test_h15_truncation_at_every_byte_is_noticed() -> None:

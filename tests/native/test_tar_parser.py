@@ -206,5 +206,5 @@ def test_check_table_refuses_parts_of_rows() -> None:
 def test_limits_are_inclusive_and_named() -> None:
     with pytest.raises(LimitExceeded) as caught:
         read(archive(entry(b"12345")), limits=Limits(path_bytes=4))
-    assert caught.value.args == ("path_bytes", 4, 5)
+    assert caught.value.args[:3] == ("path_bytes", 4, 5)
     read(archive(entry(b"12345")), limits=Limits(path_bytes=5))

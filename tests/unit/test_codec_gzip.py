@@ -108,7 +108,7 @@ def test_z04_header_size_is_capped_at_the_byte(unpack, piece):
         assert unpack(member(head), piece=piece, gzip_header_bytes=len(head)) == PLAIN
         with pytest.raises(LimitExceeded) as caught:
             unpack(member(head), piece=piece, gzip_header_bytes=len(head) - 1)
-        assert caught.value.args == ("gzip_header_bytes", len(head) - 1, len(head))
+        assert caught.value.args[:3] == ("gzip_header_bytes", len(head) - 1, len(head))
 
 
 def test_z04_an_endless_name_is_stopped_by_the_cap(unpack):
@@ -157,7 +157,7 @@ def test_z04_members_are_capped(unpack):
     assert unpack(EMPTY * 7, members=7) == b""
     with pytest.raises(LimitExceeded) as caught:
         unpack(EMPTY * 8, members=7)
-    assert caught.value.args == ("members", 7, 8)
+    assert caught.value.args[:3] == ("members", 7, 8)
 
 
 @pytest.mark.parametrize("piece", [1, 1 << 17])
@@ -179,7 +179,7 @@ def test_z05_nul_tail_is_capped(unpack, piece):
     assert unpack(blob + bytes(300), "compat", piece, nul_tail_bytes=300) == b"x"
     with pytest.raises(LimitExceeded) as caught:
         unpack(blob + bytes(500), "compat", piece, nul_tail_bytes=300)
-    assert caught.value.args == ("nul_tail_bytes", 300, 301)
+    assert caught.value.args[:3] == ("nul_tail_bytes", 300, 301)
 
 
 @pytest.mark.parametrize("profile", ["strict", "compat"])

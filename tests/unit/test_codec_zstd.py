@@ -78,7 +78,7 @@ def test_z03_thousands_of_empty_frames_are_read_and_capped(unpack):
     assert unpack(blob, members=5000) == b""
     with pytest.raises(LimitExceeded) as caught:
         unpack(blob, members=4999)
-    assert caught.value.args == ("members", 4999, 5000)
+    assert caught.value.args[:3] == ("members", 4999, 5000)
 
 
 @pytest.mark.parametrize("declared", [0, 4, 6, 300, 2**64 - 2, 2**64 - 1])
@@ -110,7 +110,7 @@ def test_z03_only_skippable_frames_are_no_layer(unpack, profile):
 def test_z03_skippable_frames_are_capped(unpack):
     with pytest.raises(LimitExceeded) as caught:
         unpack(frame(b"x") + skippable(bytes(MIB)), skippable_bytes=MIB)
-    assert caught.value.args == ("skippable_bytes", MIB, MIB + 8)
+    assert caught.value.args[:3] == ("skippable_bytes", MIB, MIB + 8)
 
 
 @pytest.mark.parametrize(("window", "refused"), [(0x68, False), (0x88, False), (0x89, True)])

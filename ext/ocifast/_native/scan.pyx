@@ -49,4 +49,5 @@ def scan(
             if size:
                 status = tar_feed(&tar.tar, data, size)
     tar.busy = False
+    tar.busy = False
     tar.check(status)

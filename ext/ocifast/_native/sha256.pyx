@@ -1,14 +1,11 @@
 """SHA-256 whose state can be taken out and put back, and many streams hashed at once on one core.
 
-Not a table of hash algorithms: hashlib is. The kernel is chosen once, when this module is imported,
-by measuring; `OCIFAST_SHA256_KERNEL` (a name, or name:lanes) is a demand and fails the import when
-it cannot be met. Invariant: digests and states do not depend on the kernel or the lane width.
+Not a table of hash algorithms: hashlib is. How it hashes is chosen in sha256_kernel; while a kernel
+that was demanded there is unavailable, nothing here begins to hash. Invariant: digests and states
+do not depend on the kernel, the lane width, or how the data was cut.
 """
 
-import os
-from typing import NamedTuple
-
-from ocifast.errors import FormatError, KernelUnavailable
+from ocifast.errors import FormatError
 
 cimport cython
 from cpython.buffer cimport (
@@ -20,44 +17,7 @@ from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
 )
 
-# Functions are declared here and not in the .pxd, so that nobody links the kernels a second time.
-cdef extern from "sha256.h" nogil:
-    enum:
-        OCF_SHA256_KERNELS, OCF_SHA256_MAX_LANES
-        OCF_SHA256_USABLE, OCF_SHA256_NOT_BUILT
-
-    ctypedef struct ocf_sha256_kernel:
-        const char *name
-        const char *needs
-        void *compress[5]
-
-    ctypedef double ocf_sha256_speeds[3][5]
-
-    void ocf_sha256_init(ocf_sha256 *ctx)
-    void ocf_sha256_update(ocf_sha256 *ctx, const uint8_t *data, size_t size)
-    void ocf_sha256_final(const ocf_sha256 *ctx, uint8_t *out)
-    void ocf_sha256_update_many(const ocf_sha256_lane *lanes, size_t n)
-    void ocf_sha256_store_state(const ocf_sha256 *ctx, uint8_t *out)
-    const char *ocf_sha256_load_state(ocf_sha256 *ctx, const uint8_t *state)
-    void ocf_sha256_final_many(const ocf_sha256 *ctxs, uint8_t (*out)[32], size_t n)
-    const ocf_sha256_kernel *ocf_sha256_kernel_at(int id)
-    int ocf_sha256_kernel_status(int id)
-    void ocf_sha256_measure(ocf_sha256_speeds speeds)
-    unsigned ocf_sha256_winning_widths(const double *speeds)
-    int ocf_sha256_choose(int id, unsigned widths)
-    int ocf_sha256_chosen()
-    unsigned ocf_sha256_chosen_widths()
-
-cdef extern from *:
-    """
-    #ifdef Py_GIL_DISABLED
-    #define OCF_NO_GIL 1
-    #else
-    #define OCF_NO_GIL 0
-    #endif
-    """
-    enum:
-        NO_GIL "OCF_NO_GIL"
+from ocifast._native.sha256_kernel cimport OCF_SHA256_MAX_LANES, kernel_in_use, require_kernel
 
 cdef enum:
     # Smaller calls keep the GIL, for 18 us at most with SHA instructions. Zen 4, two idle CPUs,
@@ -69,28 +29,8 @@ cdef enum:
     BATCH_BYTES = 16777216  # of a generator, once every lane has one
 
 
-cdef void sha256_init(ocf_sha256 *ctx) noexcept nogil:
-    ocf_sha256_init(ctx)
-
-
-cdef void sha256_update(ocf_sha256 *ctx, const uint8_t *data, size_t size) noexcept nogil:
-    ocf_sha256_update(ctx, data, size)
-
-
-cdef void sha256_final(const ocf_sha256 *ctx, uint8_t *out) noexcept nogil:
-    ocf_sha256_final(ctx, out)
-
-
 cdef void sha256_update_many(const ocf_sha256_lane *lanes, size_t n) noexcept nogil:
     ocf_sha256_update_many(lanes, n)
-
-
-cdef void sha256_store_state(const ocf_sha256 *ctx, uint8_t *out) noexcept nogil:
-    ocf_sha256_store_state(ctx, out)
-
-
-cdef const char *sha256_load_state(ocf_sha256 *ctx, const uint8_t *state) noexcept nogil:
-    return ocf_sha256_load_state(ctx, state)
 
 
 # ---- one stream ----
@@ -119,6 +59,7 @@ cdef class Sha256:
     """
 
     def __cinit__(self, *args, **kwargs):
+        require_kernel()
         ocf_sha256_init(&self.ctx)
         self.lock = PyThread_allocate_lock()
         if self.lock is NULL:
@@ -203,7 +144,7 @@ cdef class Sha256:
         """The computation so far in the 108 bytes of Go's crypto/sha256, for `from_state`."""
         cdef uint8_t out[OCF_SHA256_STATE]
         cdef bint locked = self.enter(False)
-        sha256_store_state(&self.ctx, out)
+        ocf_sha256_store_state(&self.ctx, out)
         self.leave(locked)
         return PyBytes_FromStringAndSize(<char *>out, OCF_SHA256_STATE)
 
@@ -222,7 +163,7 @@ cdef class Sha256:
         borrow(state, &view)
         cdef Py_ssize_t size = view.len
         if size == OCF_SHA256_STATE:
-            refusal = sha256_load_state(&self.ctx, <const uint8_t *>view.buf)
+            refusal = ocf_sha256_load_state(&self.ctx, <const uint8_t *>view.buf)
         PyBuffer_Release(&view)
         if size != OCF_SHA256_STATE:
             raise FormatError(f"SHA-256 state: it has {size} bytes, not {OCF_SHA256_STATE}")
@@ -297,6 +238,7 @@ def hash_many(buffers, /):
         >>> [d.hex()[:8] for d in hash_many([b"abc", b""])]
         ['ba7816bf', 'e3b0c442']
     """
+    require_kernel()
     cdef _Batch batch = _Batch()
     cdef list out = []
     cdef bint kept_alive = isinstance(buffers, (list, tuple))
@@ -310,91 +252,4 @@ def hash_many(buffers, /):
     return out
 
 
-# ---- kernels ----
-
-class Kernel(NamedTuple):
-    """One implementation, and how it does on this machine.
-
-    `reason` says why it is not available. `lanes` are the lane widths in use, or worth using: each
-    is faster than all narrower ones. `mb_per_s` is the measured speed by width, over all lanes.
-    """
-
-    name: str
-    available: bool
-    reason: str
-    lanes: tuple[int, ...]
-    mb_per_s: dict[int, float]
-
-
-cdef ocf_sha256_speeds measured
-cdef int fastest = 0
-
-
-cdef tuple widths_of(unsigned bits):
-    return tuple([w for w in range(1, OCF_SHA256_MAX_LANES + 1) if bits >> w & 1])
-
-
-cdef object describe(int id, unsigned widths):
-    cdef const ocf_sha256_kernel *it = ocf_sha256_kernel_at(id)
-    cdef int status = ocf_sha256_kernel_status(id)
-    if status == OCF_SHA256_USABLE:
-        speeds = {w: measured[id][w] for w in range(1, OCF_SHA256_MAX_LANES + 1)
-                  if it.compress[w] is not NULL}
-        return Kernel(it.name.decode(), True, "", widths_of(widths), speeds)
-    needs = it.needs.decode()
-    reason = f"not built here: it is for {needs}" if status == OCF_SHA256_NOT_BUILT else (
-        f"this CPU cannot run it: it needs {needs}")
-    return Kernel(it.name.decode(), False, reason, (), {})
-
-
-def kernels():
-    """All kernels of ocifast in order of id, the portable reference first."""
-    return tuple([describe(id, ocf_sha256_winning_widths(measured[id]))
-                  for id in range(OCF_SHA256_KERNELS)])
-
-
-def kernel():
-    """The kernel in use, and the lane widths in use."""
-    return describe(ocf_sha256_chosen(), ocf_sha256_chosen_widths())
-
-
-def set_kernel(name=None, /, lanes=None):
-    """Use kernel `name` from now on in the whole process, for tests and benches; None: the fastest.
-
-    `lanes` asks for exactly that width (and 1, for what is left over) instead of the winning ones.
-
-    Raises:
-        KernelUnavailable: unknown, not built for this machine, this CPU lacks it, or no such width.
-    """
-    cdef int id
-    table = kernels()
-    names = [it.name for it in table]
-    valid = ", ".join([it.name for it in table if it.available])
-    if name is not None and name not in names:
-        raise KernelUnavailable(name, "there is no kernel of that name", valid)
-    id = fastest if name is None else names.index(name)
-    if not table[id].available:
-        raise KernelUnavailable(name, table[id].reason, valid)
-    if lanes is not None and lanes not in table[id].mb_per_s:
-        widths = ", ".join([f"{names[id]}:{w}" for w in table[id].mb_per_s])
-        raise KernelUnavailable(f"{names[id]}:{lanes}", "it has no such lane width", widths)
-    ocf_sha256_choose(
-        id, ocf_sha256_winning_widths(measured[id]) if lanes is None else <unsigned>(1 << lanes))
-    return kernel()
-
-
-cdef int calibrate() except -1:
-    """Measure, then take what OCIFAST_SHA256_KERNEL demands, or else the fastest."""
-    global fastest
-    ocf_sha256_measure(measured)
-    fastest = max(range(OCF_SHA256_KERNELS), key=lambda row: max(measured[row]))
-    demand = os.environ.get("OCIFAST_SHA256_KERNEL")
-    if demand is None:
-        set_kernel()
-        return 0
-    name, _, lanes = demand.partition(":")
-    set_kernel(name, int(lanes) if lanes.isdigit() else lanes or None)
-    return 0
-
-
-calibrate()
+ocf_sha256_follow(kernel_in_use())

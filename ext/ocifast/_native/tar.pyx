@@ -166,7 +166,7 @@ cdef class TarParser:
         cdef ocf_tar_finding *error = &self.tar.error
         name = (<bytes>ocf_tar_rule_names[error.rule]).decode()
         if ocf_tar_rule_texts[error.rule] == NULL:
-            raise LimitExceeded(name, error.a, <uint64_t>error.b)
+            raise LimitExceeded(name, error.a, <uint64_t>error.b, "tar", error.offset)
         reason = sentence(error)
         cdef ocf_bytes *path = &self.tar.buf[OCF_BUF_NAME]
         cdef Py_ssize_t shown
