@@ -3,7 +3,7 @@
 from typing import assert_type
 
 import ocifast
-from ocifast import LayerHasher, LayerReport, Limits, hash_layer, hash_layers
+from ocifast import Digest, LayerHasher, LayerReport, Limits, hash_layer, hash_layers
 
 assert_type(ocifast.__version__, str)
 assert_type(Limits().entries, int)
