@@ -71,9 +71,9 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
     if memory is None:
         return Sizing(wanted)
     slots = min(memory // SLOT_BYTES, 1024)
-    if slots < min(lanes * MIN_SLOTS_PER_WORKER, 1024):
-        need = lanes * MIN_SLOTS_PER_WORKER * SLOT_BYTES
-        msg = f"{lanes} workers need at least {need} bytes of memory, not {memory}"
+    least = min(lanes * MIN_SLOTS_PER_WORKER, 1024)
+    if slots < least:
+        msg = f"{lanes} workers need at least {least * SLOT_BYTES} bytes of memory, not {memory}"
         raise ValueError(msg)
     return Sizing(slots)
 

@@ -6,6 +6,7 @@ the other kinds are read in this process.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -123,7 +124,10 @@ def _descriptor(descriptor: int) -> Opened:
 def _stream(source: object) -> Opened:
     read = getattr(source, "read", None)
     if read is None:
-        read = Pieces(iter(source)).read  # type: ignore[call-overload]
+        try:
+            read = Pieces(iter(source)).read  # type: ignore[call-overload]
+        except TypeError:
+            raise TypeError(f"a {type(source).__name__} is no source of a layer") from None
     name = getattr(source, "name", None)
     return Opened(
         name if isinstance(name, str) else "<stream>",
@@ -135,23 +139,30 @@ def _stream(source: object) -> Opened:
 
 
 class DescriptorReader:
-    """Reads a descriptor it owns, from where it stands."""
+    """Reads a descriptor it owns, from where it stands.
+
+    In a regular file it keeps its own position: the caller's does not move, and one descriptor
+    given twice is read twice.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         status = os.fstat(descriptor)
+        self._at: int | None = None
         self.size: int | None = None
         if stat.S_ISREG(status.st_mode):
-            at = os.lseek(descriptor, 0, os.SEEK_CUR)
-            self.size = max(status.st_size - at, 0)
-            os.posix_fadvise(descriptor, at, 0, os.POSIX_FADV_SEQUENTIAL)
+            self._at = os.lseek(descriptor, 0, os.SEEK_CUR)
+            # Files that are made while they are read, as in /proc, say 0.
+            self.size = max(status.st_size - self._at, 0) or None
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(descriptor, self._at, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def readinto(self, out: memoryview) -> int:
         """Fill `out`; less than all of it only at the end."""
         filled = 0
         while filled < len(out):
             try:
-                got = os.readv(self._descriptor, [out[filled:]])
+                got = self._read(out[filled:])
             except BlockingIOError:  # standard input may be set so by whoever shares it
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLIN)
@@ -161,6 +172,13 @@ class DescriptorReader:
                 break
             filled += got
         return filled
+
+    def _read(self, room: memoryview) -> int:
+        if self._at is None:
+            return os.readv(self._descriptor, [room])
+        got = os.preadv(self._descriptor, [room], self._at)
+        self._at += got
+        return got
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -174,20 +192,25 @@ class FileReader:
 
     size: int | None = None
 
-    def __init__(self, read: Callable[[int], memoryview | bytes]) -> None:
+    def __init__(self, read: Callable[[int], ReadableBuffer | None]) -> None:
         self._read = read
 
     def readinto(self, out: memoryview) -> int:
         """Fill `out`; less than all of it only at the end."""
         filled = 0
         while filled < len(out):
-            piece = self._read(len(out) - filled)
-            if not piece:
+            room = out[filled:]
+            piece = self._read(len(room))
+            if piece is None:  # not the end: a raw file that does not block has nothing yet
+                raise BlockingIOError(errno.EAGAIN, "the file does not wait for bytes: make it block")
+            view = memoryview(piece).cast("B")
+            if not view:
                 break
-            if len(piece) > len(out) - filled:
-                raise ValueError(f"read({len(out) - filled}) gave {len(piece)} bytes")
-            out[filled : filled + len(piece)] = piece
-            filled += len(piece)
+            if len(view) > len(room):
+                raise ValueError(f"read({len(room)}) gave {len(view)} bytes")
+            room[: len(view)] = view
+            filled += len(view)
+            del piece, view  # whoever gave it may resize it for the next one
         return filled
 
     def close(self) -> None:
@@ -204,10 +227,11 @@ class Pieces:
     def read(self, size: int, /) -> memoryview:
         """Give up to `size` bytes; empty at the end."""
         while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return self._rest
-            self._rest = memoryview(piece).cast("B")
+            self._rest = memoryview(b"")  # lets go of the last piece, which may be used again
+            try:
+                self._rest = memoryview(next(self._pieces)).cast("B")
+            except StopIteration:
+                break
         head, self._rest = self._rest[:size], self._rest[size:]
         return head
 

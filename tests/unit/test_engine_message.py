@@ -149,9 +149,9 @@ def test_a_long_message_that_is_not_one_is_a_worker_error(size, monkeypatch):
         select.select([], [], [])
 
     monkeypatch.setattr(worker, "serve", serve)
-    with nothing_left(), Engine(1, start="fork") as engine:
-        with pytest.raises((WorkerError, OSError)):
-            run_probe(engine, {})
+    refused = pytest.raises((WorkerError, OSError))
+    with nothing_left(), Engine(1, start="fork") as engine, refused:
+        run_probe(engine, {})
 
 
 ODD_ERRORS = [

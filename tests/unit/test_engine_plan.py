@@ -31,9 +31,9 @@ def test_every_number_of_workers_gets_slots_for_all_their_tasks(workers):
     assert plan.slots <= 1024
 
 
-@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("workers", [1, 2, 8, 200])
 def test_memory_is_a_cap_and_too_little_is_refused(workers):
-    least = workers * MIN_SLOTS_PER_WORKER * SLOT_BYTES
+    least = min(workers * MIN_SLOTS_PER_WORKER, 1024) * SLOT_BYTES
     assert sizing(workers, least).slots * SLOT_BYTES <= least
     assert sizing(workers, 10 * least + 5).slots * SLOT_BYTES <= 10 * least + 5
     for memory in (least - 1, 0, -1, -(1 << 40)):
