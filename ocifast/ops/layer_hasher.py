@@ -7,18 +7,24 @@ the limits, whatever the buffers' sizes. Invariant: after an exception the hashe
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ocifast._native.scan import scan
 from ocifast._native.sha256 import Sha256
 from ocifast._native.tar import TarParser
 from ocifast.codecs import SNIFF_BYTES, open_decoder, sniff
-from ocifast.errors import CompressedDataError, FormatError, StateError, VerificationError
+from ocifast.errors import (
+    CompressedDataError,
+    FormatError,
+    LimitExceeded,
+    StateError,
+    VerificationError,
+)
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding, LayerReport
 from ocifast.limits import DEFAULT_LIMITS, Limits, Profile
 from ocifast.ops.expectation import Expectation
+from ocifast.ops.layer_state import LayerState
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
 from ocifast.spec.media_type import layer_media_type
@@ -35,8 +41,15 @@ OUT_BYTES: Final = 256 << 10
 RESTART_STEP_BYTES: Final = 1 << 20
 """Restart points closer than this are not remembered: each costs hashing part of a piece twice."""
 
-MAGIC: Final = b"ocifast.layer/1\n"
-CHECK_BYTES: Final = 16
+
+class Restart(NamedTuple):
+    """A place where decoding can start afresh, and all that lies before it."""
+
+    stored: int
+    produced: int
+    blob: Sha256
+    findings: tuple[Finding, ...] = ()
+    finding_count: int = 0
 
 
 class LayerHasher:
@@ -72,12 +85,13 @@ class LayerHasher:
         self._codec = ""
         self._decoder: Decoder | None = None
         self._head = b""
+        # Besides those of decoder and parser: of the media type, and from before `_origin`.
         self._findings: list[Finding] = []
+        self._finding_count = 0
         self._out = memoryview(b"")
         self._offset = 0
         self._open = True
-        # Where decoding can start afresh: (blob offset, tar offset, blob hash up to there).
-        self._restart = (0, 0, self._blob.copy())
+        self._restart = self._candidate = Restart(0, 0, self._blob.copy())
         # While bytes are fed again after from_state(): where it ends, and the hash there.
         self._replay_end = 0
         self._replay_hash = b""
@@ -102,8 +116,7 @@ class LayerHasher:
         self._expectation.check_size(self._offset + len(view), final=False)
         again = self._replay_end - self._offset
         if again > 0:
-            self._absorb(view[:again])
-            self._end_replay()
+            self._replay(view[:again])
             view = view[again:]
         self._absorb(view)
         self._open = True
@@ -127,7 +140,7 @@ class LayerHasher:
         plain = self._decoder is None
         return LayerReport(
             path="",
-            media_type=layer_media_type(self._codec),
+            media_type=layer_media_type(self._codec or "identity"),
             digest=digest,
             size=self._offset,
             diff_id=digest if plain else Digest.of_sha256(self._diff.digest()),
@@ -138,11 +151,20 @@ class LayerHasher:
         )
 
     def _found(self) -> dict[str, Any]:
-        decoded = self._decoder.findings if self._decoder is not None else []
-        findings = self._findings + [Finding(f.code, "blob", f.offset, f.text) for f in decoded]
-        total = len(findings) + self._tar.finding_count
-        findings += [Finding(code, "tar", at, text) for code, at, text in self._tar.findings()]
-        return {"finding_count": total, "findings": tuple(findings[: self._limits.findings])}
+        blob, count = self._found_in_blob()
+        tar = [Finding(code, "tar", at, text) for code, at, text in self._tar.findings()]
+        return {
+            "finding_count": count + self._tar.finding_count,
+            "findings": tuple((blob + tar)[: self._limits.findings]),
+        }
+
+    def _found_in_blob(self) -> tuple[list[Finding], int]:
+        findings, count = self._findings[:], self._finding_count
+        if self._decoder is not None:
+            for code, at, text in self._decoder.findings:
+                findings.append(Finding(code, "blob", at + self._origin[0], text))
+            count += self._decoder.findings_total
+        return findings, count
 
     def _enter(self) -> None:
         """Close until the call has gone well: a failure anywhere leaves the hasher dead."""
@@ -172,12 +194,16 @@ class LayerHasher:
 
     def _begin(self, head: bytes) -> None:
         self._codec = sniff(head)
-        finding = self._expectation.check_codec(self._codec)
-        if finding is not None:
-            self._findings.append(finding)
+        self._check_codec()
         self._open_decoder()
-        self._offset = 0
+        self._offset, self._head = 0, b""
         self._absorb(memoryview(head))
+
+    def _check_codec(self) -> None:
+        finding = self._expectation.check_codec(self._codec)
+        if finding is not None and finding not in self._findings:
+            self._findings.append(finding)
+            self._finding_count += 1
 
     def _open_decoder(self) -> None:
         if self._codec != "identity":
@@ -207,15 +233,35 @@ class LayerHasher:
         self._remember(piece, start, before)
 
     def _remember(self, piece: memoryview, start: int, before: Sha256) -> None:
-        """Note the latest place where decoding can start afresh, and the blob's hash up to it."""
+        """Note the latest place where decoding can start afresh, and the blob's hash up to it.
+
+        Only once something has come out behind it: a decoder that starts at zstd's skippable
+        frames, of which a blob's last ones may be, would find nothing to decode.
+        """
         assert self._decoder is not None
         stored, produced = self._decoder.restart
         at = stored + self._origin[0]
-        if at >= start and at - self._restart[0] >= RESTART_STEP_BYTES:
+        self._advance_restart(produced)
+        if at >= start and at > self._candidate.stored:
             before.update(piece[: at - start])
-            self._restart = (at, produced + self._origin[1], before)
+            findings, count = self._found_in_blob()
+            kept = tuple(each for each in findings if each.offset < at)
+            count -= len(findings) - len(kept)
+            self._candidate = Restart(at, produced + self._origin[1], before, kept, count)
+        self._advance_restart(self._decoder.produced)
 
-    def _end_replay(self) -> None:
+    def _advance_restart(self, produced: int) -> None:
+        far = self._candidate.stored - self._restart.stored >= RESTART_STEP_BYTES
+        if far and produced + self._origin[1] > self._candidate.produced:
+            self._restart = self._candidate
+
+    def _replay(self, view: memoryview) -> None:
+        """Decode bytes a second time; they must be the ones from before."""
+        try:
+            self._absorb(view)
+        except (FormatError, LimitExceeded) as error:
+            msg = f"the bytes given again do not decode as before: {error}"
+            raise VerificationError(msg) from error
         if self._offset == self._replay_end and self._blob.state() != self._replay_hash:
             raise VerificationError("the bytes given again are not those the state was made from")
 
@@ -226,31 +272,34 @@ class LayerHasher:
         what is saved is the place where decoding can start afresh (the last gzip member or zstd
         frame at least 1 MiB behind the one before, often 0), so the hasher made of the state asks,
         by its `offset`, for the bytes from there on again: they are decoded, compared by hash, and
-        not parsed twice. Size: 1 KiB, 8 bytes for each path and folder (at most 32 MB at the
-        default limits), headers in flight (at most `limits.metadata_bytes` three times over), and
-        the table, if one is kept. It is checked against corruption, not signed: keep it where only
-        you can write.
+        not parsed twice. Size: 2 KiB, the findings, 8 bytes for each path and folder (at most
+        32 MB at the default limits), headers in flight (at most `limits.metadata_bytes` three
+        times over), and the table, if one is kept. It is checked against corruption, not signed:
+        keep it where only you can write.
 
         Raises:
             StateError: The hasher is finished, or is being given bytes again.
         """
         if not self._open or self._offset < self._replay_end:
             raise StateError("the layer hasher has no state to save: finished, failed or replaying")
-        stored, produced, at_restart = self._restart
-        plain = self._decoder is None
-        about = {
-            "profile": self._profile,
-            "table": self._table,
-            "codec": self._codec,
-            "head": self._head.hex(),
-            "offset": self._offset,
-            "restart": [self._offset, self._tar.offset] if plain else [stored, produced],
-            "findings": self._findings,
-        }
-        hashes = (self._blob, self._blob if plain else at_restart, self._diff)
-        parts = [json.dumps(about).encode(), *(each.state() for each in hashes), self._tar.state()]
-        body = MAGIC + b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-        return body + checksum(body)
+        restart = self._restart
+        if self._decoder is None:
+            findings, count = tuple(self._findings), self._finding_count
+            restart = Restart(self._offset, self._tar.offset, self._blob, findings, count)
+        return LayerState(
+            profile=self._profile,
+            table=self._table,
+            codec=self._codec,
+            head=self._head,
+            offset=self._offset,
+            restart=(restart.stored, restart.produced),
+            findings=restart.findings,
+            finding_count=restart.finding_count,
+            blob=self._blob,
+            at_restart=restart.blob,
+            diff=self._diff,
+            tar=self._tar,
+        ).to_bytes()
 
     @classmethod
     def from_state(
@@ -264,58 +313,27 @@ class LayerHasher:
 
         Raises:
             FormatError: It is not a state, is damaged, or is of another version.
+            CompressedDataError: The layer begun is not of the expected media type (strict).
         """
-        about, blob, at_restart, diff, tar = parse_state(bytes(state))
-        hasher = cls(
-            profile=about["profile"], limits=limits, expected=expected, table=about["table"]
-        )
-        hasher._tar = TarParser.from_state(tar, limits)
-        hasher._restore(about, *map(Sha256.from_state, (blob, at_restart, diff)))
+        saved = LayerState.from_bytes(bytes(state), limits)
+        hasher = cls(profile=saved.profile, limits=limits, expected=expected, table=saved.table)
+        hasher._restore(saved)
         return hasher
 
-    def _restore(
-        self, about: dict[str, Any], blob: Sha256, at_restart: Sha256, diff: Sha256
-    ) -> None:
-        stored, produced = about["restart"]
-        self._codec, self._head = about["codec"], bytes.fromhex(about["head"])
-        self._findings = [Finding(*finding) for finding in about["findings"]]
-        self._diff = diff
-        if not self._codec or self._codec == "identity":
-            self._blob, self._offset = blob, about["offset"]
-            return
-        self._open_decoder()
-        self._blob, self._offset = at_restart, stored
-        self._restart = (stored, produced, at_restart.copy())
-        self._origin = (stored, produced)
-        self._skip = self._tar.offset - produced
-        self._replay_end, self._replay_hash = about["offset"], blob.state()
-
-
-def checksum(body: bytes) -> bytes:
-    """Sum a state up against corruption."""
-    import xxhash  # not before a state is made: 2 ms
-
-    return bytes(xxhash.xxh3_128_digest(body))
-
-
-def parse_state(state: bytes) -> list[Any]:
-    """Split a state into its JSON and its four binary parts, all checked for shape."""
-    body, check = state[:-CHECK_BYTES], state[-CHECK_BYTES:]
-    if not body.startswith(MAGIC) or checksum(body) != check:
-        raise FormatError("not the state of a layer hasher, or damaged")
-    parts, at = [], len(MAGIC)
-    while at < len(body):
-        size = int.from_bytes(body[at : at + 8], "big")
-        parts.append(body[at + 8 : at + 8 + size])
-        at += 8 + size
-    if len(parts) != 5 or at != len(body):
-        raise FormatError("the state of the layer hasher has the wrong parts")
-    about = json.loads(parts[0])
-    plausible = (
-        about["profile"] in ("strict", "compat")
-        and about["codec"] in ("", "identity", "gzip", "zstd")
-        and 0 <= about["restart"][0] <= about["offset"]
-    )
-    if not plausible:
-        raise FormatError("the state of the layer hasher contradicts itself")
-    return [about, *parts[1:]]
+    def _restore(self, saved: LayerState) -> None:
+        self._tar, self._diff = saved.tar, saved.diff
+        self._codec, self._head = saved.codec, saved.head
+        self._findings, self._finding_count = list(saved.findings), saved.finding_count
+        if not saved.codec or saved.codec == "identity":
+            self._blob, self._offset = saved.blob, saved.offset
+        else:
+            stored, produced = self._origin = saved.restart
+            self._open_decoder()
+            self._blob, self._offset = saved.at_restart, stored
+            self._restart = self._candidate = Restart(
+                stored, produced, saved.at_restart.copy(), saved.findings, saved.finding_count
+            )
+            self._skip = saved.tar.offset - produced
+            self._replay_end, self._replay_hash = saved.offset, saved.blob.state()
+        if saved.codec:
+            self._check_codec()

@@ -202,7 +202,9 @@ class FileReader:
             room = out[filled:]
             piece = self._read(len(room))
             if piece is None:  # not the end: a raw file that does not block has nothing yet
-                raise BlockingIOError(errno.EAGAIN, "the file does not wait for bytes: make it block")
+                raise BlockingIOError(
+                    errno.EAGAIN, "the file does not wait for bytes: make it block"
+                )
             view = memoryview(piece).cast("B")
             if not view:
                 break
