@@ -5,7 +5,7 @@
 Gzip layers go against `openssl dgst -sha256 L & igzip -dc L | openssl dgst -sha256; wait`, each in
 turn; plain tars against `xargs -P2 -n1 openssl dgst -sha256`. Rounds alternate, so that a noisy
 machine is noisy for both; what counts is the ratio. Digests are compared first: unequal results are
-not timed. RSS is the sum over the process tree, sampled every 20 ms.
+not timed. RSS is the sum over the process tree, sampled every 100 ms.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def timed(command: list[str]) -> tuple[float, int]:
         while process.poll() is None:
             peak = max(peak, tree_rss(process.pid))
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.02)
+                process.wait(0.1)
     if process.returncode:
         raise SystemExit(f"{command[0]} ended with {process.returncode}")
     return time.perf_counter() - begin, peak

@@ -10,6 +10,9 @@ from collections.abc import Callable
 import hypothesis
 import pytest
 
+# numpy's thread pool would make this process one that may no longer fork, and the engine notices
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 IN_CI = os.environ.get("CI", "").lower() == "true"
 SANITIZED = os.environ.get("OCIFAST_SANITIZE") == "1"
 

@@ -14,7 +14,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Self
 
-from ocifast.engine.plan import MAX_WORKERS, SMALL_BYTES, Job, available_workers, in_order, sizing
+from ocifast.engine.plan import SMALL_BYTES, Job, available_workers, in_order, sizing
 from ocifast.errors import StateError
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Engine:
         *,
         start: StartMethod = "exec",
     ) -> None:
-        if workers is not None and not 0 <= workers <= MAX_WORKERS:
-            msg = f"workers must be in 0..{MAX_WORKERS}, not {workers}"
+        if workers is not None and workers < 0:
+            msg = f"workers must not be negative, not {workers}"
             raise ValueError(msg)
         self.workers = available_workers() if workers is None else workers
         self._sizing = sizing(self.workers, memory)

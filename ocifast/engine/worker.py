@@ -113,6 +113,6 @@ def report(connection: socket.socket, outcome: Outcome) -> None:
         raise
     except (OSError, TypeError, ValueError) as error:
         reason = f"the outcome cannot be sent: {error}"
-        send(connection, {"index": outcome.index, "error": encode_error(WorkerError(reason))}, [])
+        send(connection, {"index": outcome.job, "error": encode_error(WorkerError(reason))}, [])
     finally:
         close_all(outcome.descriptors)

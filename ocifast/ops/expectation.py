@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocifast.errors import CompressedDataError, DigestMismatch, SizeMismatch, TarError
+from ocifast.errors import (
+    CompressedDataError,
+    DigestMismatch,
+    SizeMismatch,
+    TarError,
+    UnsupportedError,
+)
 from ocifast.layer import Finding
 from ocifast.spec.media_type import codec_of
 
@@ -17,9 +23,16 @@ __all__ = ["Expectation"]
 
 
 class Expectation:
-    """What the caller knows of the blob beforehand; each check fails as soon as it can."""
+    """What the caller knows of the blob beforehand; each check fails as soon as it can.
+
+    Raises UnsupportedError for a digest of another algorithm than sha256: it would go unchecked.
+    """
 
     def __init__(self, descriptor: Descriptor, profile: Profile) -> None:
+        if descriptor.digest is not None and not descriptor.digest.startswith("sha256:"):
+            raise UnsupportedError(
+                "only sha256 digests can be verified, not " + descriptor.digest[:7]
+            )
         self._descriptor = descriptor
         self._profile = profile
 
@@ -51,5 +64,5 @@ class Expectation:
     def check_digest(self, digest: Digest) -> None:
         """Compare the digest of all bytes. Raises DigestMismatch."""
         expected = self._descriptor.digest
-        if expected is not None and expected.startswith("sha256:") and expected != digest:
+        if expected is not None and expected != digest:
             raise DigestMismatch(expected, digest)

@@ -3,7 +3,7 @@
 from typing import assert_type
 
 import ocifast
-from ocifast import LayerHasher, LayerReport, Limits, hash_layer, hash_layers
+from ocifast import Digest, LayerHasher, LayerReport, Limits, hash_layer, hash_layers
 
 assert_type(ocifast.__version__, str)
 assert_type(Limits().entries, int)
@@ -11,8 +11,8 @@ assert_type(hash_layer("layer.tar"), LayerReport)
 assert_type(hash_layers(["a.tar", "b.tar.gz"], workers=2), list[LayerReport])
 
 report = hash_layer("layer.tar.gz")
-assert_type(report.digest, str)
-assert_type(report.diff_id, str)
+assert_type(report.digest, Digest)
+assert_type(report.diff_id, Digest)
 assert_type(report.size, int)
 assert_type(report.uncompressed_size, int)
 assert_type(report.entries, int)
