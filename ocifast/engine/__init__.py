@@ -57,14 +57,13 @@ class Engine:
         self._pool: Pool | None = None
         self._finalizer: weakref.finalize[..., Engine] | None = None
         self._process = 0
-        self._begin()
+        self._renew()
 
-    def _begin(self) -> None:
-        """Begin anew in a process: what a fork inherits, locks included, is its parent's."""
+    def _renew(self) -> None:
+        """Make locks of this process: one inherited by a fork may be held for ever."""
         if self._process != os.getpid():
-            self.close()
             self._process = os.getpid()
-            self._lock = threading.Lock()
+            self._lock, self._swap = threading.Lock(), threading.Lock()
             self._running = 0
 
     def __enter__(self) -> Self:
@@ -105,7 +104,7 @@ class Engine:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Keep other threads waiting; the same thread would wait for itself."""
-        self._begin()
+        self._renew()
         here = threading.get_ident()
         if self._running == here:
             raise StateError("the engine is in use: finish or close the run before this one")
@@ -128,19 +127,26 @@ class Engine:
     def _ready_pool(self) -> Pool:
         from ocifast.engine.pool import Pool  # native: when it is used
 
-        if self._pool is None or not self._pool.usable:
+        pool = self._pool
+        if pool is None or not pool.usable:
             self.close()
             pool = Pool(self.workers, self._sizing, self._start)
-            self._pool, self._finalizer = pool, weakref.finalize(self, pool.close)
-        return self._pool
+            with self._swap:
+                self._pool, self._finalizer = pool, weakref.finalize(self, pool.close)
+        return pool
 
     def close(self) -> None:
         """End the workers. The engine may be used again; it then starts new ones."""
-        if self._pool is not None:
-            self._pool.close()
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        self._pool = self._finalizer = None
+        self._renew()
+        with self._swap:
+            pool, finalizer = self._pool, self._finalizer
+        if pool is None or finalizer is None:
+            return
+        pool.close()
+        finalizer.detach()
+        with self._swap:  # last, so that an interrupted close can be called again
+            if self._pool is pool:
+                self._pool = self._finalizer = None
 
 
 @functools.cache

@@ -36,6 +36,8 @@ BOOT: Final = (
     "from ocifast.engine.worker import main; main(3); os._exit(0)"
 )
 
+CLOSED: Final = "the engine was closed during its run"
+
 LOOK_MS: Final = 500
 """How often workers are looked at during a run. Their sockets tell of death at once, unless another
 child of the caller, forked at the wrong moment, holds the worker's end open."""
@@ -164,6 +166,14 @@ class Pool:
             WorkerCrashed: A worker died; the pool is closed then.
             StateError: The pool was closed meanwhile.
         """
+        try:
+            yield from self._run(jobs)
+        except (OSError, ValueError) as error:  # of sockets that another thread has closed
+            if self._closing:
+                raise StateError(CLOSED) from error
+            raise
+
+    def _run(self, jobs: list[Job]) -> Iterator[Outcome]:
         waiting = list(reversed(jobs))
         poll = select.poll()
         by_descriptor = {worker.connection.fileno(): worker for worker in self._workers}
@@ -191,6 +201,7 @@ class Pool:
             except WorkerCrashed:
                 raise
             except Exception as error:  # noqa: BLE001 - it is the outcome, whatever it is
+                self._open_workers()
                 yield Outcome(job.index, {}, [], error)
 
     def _give(self, worker: Worker, job: Job, descriptor: object) -> None:
@@ -213,11 +224,7 @@ class Pool:
             self._arena.wake()
 
     def _collect(self, worker: Worker) -> Outcome:
-        try:
-            received = receive(worker.connection)
-        except OSError:
-            self._open_workers()
-            raise
+        received = receive(worker.connection)
         if received is None:
             self._crashed(worker)
         message, descriptors = received
@@ -257,7 +264,7 @@ class Pool:
 
     def _open_workers(self) -> list[Worker]:
         if self._closing:
-            raise StateError("the engine was closed during its run")
+            raise StateError(CLOSED)
         return self._workers[:]
 
     @property

@@ -2,6 +2,7 @@
 
 import pytest
 from support import probe
+from support.mixture import results, write_mixture
 from support.workers import LAYERS
 
 
@@ -19,3 +20,15 @@ def paths(tmp_path_factory):
     for number, layer in enumerate(LAYERS):
         (folder / str(number)).write_bytes(layer.blob)
     return [str(folder / str(number)) for number in range(len(LAYERS))]
+
+
+@pytest.fixture(scope="session")
+def mixture(tmp_path_factory):
+    """Paths of sound and broken layers, many of them."""
+    return write_mixture(tmp_path_factory.mktemp("mixture"))
+
+
+@pytest.fixture(scope="session")
+def truth(mixture):
+    """What they give without an engine."""
+    return results(mixture, workers=0)

@@ -11,7 +11,6 @@ import time
 
 import pytest
 from support.processes import (
-    alive,
     arenas,
     children,
     descriptors,
@@ -169,7 +168,7 @@ def test_a_worker_that_died_between_two_runs_is_replaced_in_silence(paths):
         works(engine, paths)
         before = engine.pids
         os.kill(before[1], signal.SIGKILL)
-        assert wait_until(lambda: not alive(before[1]))
+        os.waitid(os.P_PID, before[1], os.WEXITED | os.WNOWAIT)
         works(engine, paths)
         assert not set(engine.pids) & set(before)
 
