@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.figures
+pytestmark = [pytest.mark.figures, pytest.mark.usefixtures("compiled_once")]
 
 START_SECONDS = 0.150
 LIST_SECONDS = 1.0
