@@ -18,7 +18,7 @@ from ocifast.engine.plan import SMALL_BYTES, Job, available_workers, in_order, s
 from ocifast.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from ocifast.engine.pipeline import Outcome
     from ocifast.engine.pool import Pool, StartMethod
@@ -78,7 +78,7 @@ class Engine:
         """Process ids of the workers that run now."""
         return self._pool.pids if self._pool is not None and self._pool.usable else []
 
-    def run(self, jobs: list[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: list[Job]) -> Generator[Outcome]:
         """Do the jobs, longest first, and give their outcomes as they come.
 
         Jobs too small for workers are done in this process. One run at a time: another thread

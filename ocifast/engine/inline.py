@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocifast._native.arena import Arena
+from ocifast.engine.message import close_all
 from ocifast.engine.pipeline import Outcome, Pipeline, make_task
 from ocifast.engine.plan import CAPACITY, Job, Sizing
 from ocifast.errors import WorkerError
@@ -21,32 +22,34 @@ def run_inline(jobs: list[Job], sizing: Sizing) -> Iterator[Outcome]:
     pipeline = Pipeline(arena, hash_first=True)
     waiting = list(reversed(jobs))
     weights: dict[int, int] = {}
+    ready: list[Outcome] = []
     try:
         while waiting or weights:
-            while waiting and (
-                not weights or sum(weights.values()) + waiting[-1].weight <= CAPACITY
-            ):
+            while waiting and (not weights or _fits(waiting[-1], weights)):
                 job = waiting.pop()
-                failure = begin(pipeline, arena, job)
-                if failure is not None:
-                    yield failure
-                else:
-                    weights[job.index] = job.weight
+                weights[job.index] = job.weight
+                ready += begin(pipeline, arena, job)
             worked = pipeline.turn()
-            for outcome in pipeline.collect():
-                worked = True
-                del weights[outcome.job]
-                yield outcome
-            if weights and not worked:
+            ready += pipeline.collect()
+            if not worked and not ready and weights:
                 raise WorkerError("the pipeline is stuck; this is a defect of ocifast")
+            while ready:  # bound to no name here: an error's traceback would lead back to it
+                del weights[ready[0].job]
+                yield ready.pop(0)
     finally:
         pipeline.abandon()
+        for outcome in ready:
+            close_all(outcome.descriptors)
 
 
-def begin(pipeline: Pipeline, arena: Arena, job: Job) -> Outcome | None:
+def _fits(job: Job, weights: dict[int, int]) -> bool:
+    return sum(weights.values(), job.weight) <= CAPACITY
+
+
+def begin(pipeline: Pipeline, arena: Arena, job: Job) -> list[Outcome]:
     """Open a job and take it on; if that fails, the failure is its outcome."""
     try:
         pipeline.add(job.index, make_task(job.task, job.spec, job.open(), arena))
     except Exception as error:  # noqa: BLE001 - it is the outcome, whatever it is
-        return Outcome(job.index, {}, [], error)
-    return None
+        return [Outcome(job.index, {}, [], error)]
+    return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
@@ -124,12 +125,19 @@ def hash_layers(  # noqa: PLR0913 - all but the first by keyword only
         found = iter_layers(
             list(sources), chosen, profile=profile, limits=limits, expected=expected, table=table
         )
+        failure: BaseException | None = None
         # Closed before the failure gets out: its traceback would keep the engine running.
         with contextlib.closing(found):
             for index, result in found:
                 if isinstance(result, BaseException) and not return_exceptions:
-                    raise result
+                    failure = result
+                    break
                 results[index] = result
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure, result  # or the traceback keeps itself, and buffers, until gc runs
     return [results[index] for index in sorted(results)]
 
 
@@ -158,12 +166,18 @@ def iter_layers(
             yield index, _named(error, str(source))
         else:
             names[index] = opened.name
-    for outcome in engine.run(jobs):
-        name = names[outcome.job]
-        if outcome.error is not None:
-            yield outcome.job, _named(outcome.error, name)
-        else:
-            yield outcome.job, _report(name, outcome, limits)
+    # By map(): a name for the outcome here would tie its error, by the traceback, to this frame.
+    with contextlib.closing(engine.run(jobs)) as outcomes:
+        yield from map(functools.partial(_result, names, limits), outcomes)
+
+
+def _result(
+    names: dict[int, str], limits: Limits, outcome: Outcome
+) -> tuple[int, LayerReport | BaseException]:
+    name = names[outcome.job]
+    if outcome.error is not None:
+        return outcome.job, _named(outcome.error, name)
+    return outcome.job, _report(name, outcome, limits)
 
 
 def _job(index: int, opened: Opened, spec: dict[str, Any]) -> Job:

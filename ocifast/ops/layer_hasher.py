@@ -115,10 +115,14 @@ class LayerHasher:
         self._enter()
         self._expectation.check_size(self._offset + len(view), final=False)
         again = self._replay_end - self._offset
-        if again > 0:
-            self._replay(view[:again])
-            view = view[again:]
-        self._absorb(view)
+        try:
+            if again > 0:
+                self._replay(view[:again])
+                view = view[again:]
+            self._absorb(view)
+        except BaseException:
+            self._decoder = None  # it still borrows the buffer, which is the caller's again
+            raise
         self._open = True
 
     def finish(self) -> LayerReport:

@@ -76,17 +76,18 @@ class LayerState(NamedTuple):
     def check(self, blob: int, at_restart: int, diff: int) -> None:
         """Hold the parts against each other; the arguments are how many bytes each has hashed."""
         stored, produced = self.restart
+        plain = not self.codec or self.codec == "identity"
         if not self.codec:
             sound = self.offset == len(self.head) < SNIFF_BYTES and blob == self.tar.offset == 0
-        elif self.codec == "identity":
-            sound = self.offset == blob == self.tar.offset and not self.head
+        elif plain:
+            sound = self.offset == blob == self.tar.offset
         else:
-            sound = (
-                stored < self.offset == blob
-                and stored == at_restart
-                and produced <= self.tar.offset == diff
-                and not self.head
-            )
+            sound = stored < self.offset == blob and produced <= self.tar.offset == diff
+            sound = sound and stored == at_restart
+        if plain:
+            sound = sound and self.restart == (self.offset, self.tar.offset)
+        if self.codec:
+            sound = sound and not self.head
         if not sound:
             raise FormatError("the state of the layer hasher contradicts itself")
 

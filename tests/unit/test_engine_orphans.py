@@ -120,7 +120,8 @@ except KeyboardInterrupt:
             select.select([], [], [], delay)
             os.killpg(process.pid, signal.SIGINT)
             _, err = process.communicate(timeout=10)
-            assert (err, process.returncode) == ("", 0)
+            # CPython ends by the signal when an eval() of an import was interrupted
+            assert (err, process.returncode) in [("", 0), ("", -signal.SIGINT)]
 
 
 def test_a_stopped_worker_can_be_given_up_with_ctrl_c():

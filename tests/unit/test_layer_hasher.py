@@ -172,6 +172,19 @@ def test_a_hasher_that_has_failed_is_dead(kind):
             call()
 
 
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_a_hasher_that_has_failed_lets_go_of_the_buffer(codec):
+    broken, hasher = bytearray(LAYERS[codec].blob), LayerHasher()
+    broken[1000:1100] = bytes(100)
+    gc.disable()
+    try:
+        with pytest.raises((TarError, CompressedDataError)):
+            hasher.update(broken)
+        broken.append(0)
+    finally:
+        gc.enable()
+
+
 def test_a_finished_hasher_is_dead():
     hasher = LayerHasher()
     hasher.update(LAYERS["plain"].blob)
