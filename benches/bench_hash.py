@@ -3,7 +3,7 @@
     make bench BENCH_MB=600
 
 A seeded corpus: three layers of text and noise in a few large and many small files. What
-a row computes is compared with hashlib's answer before anything is timed. `mb_per_s` counts bytes of
+a row computes is compared with hashlib's answer before anything is timed. `mb_per_s` is of bytes of
 uncompressed tar. For layers of your own beside the shell, see peers.py.
 """
 
