@@ -41,7 +41,7 @@ bench: dev ## throughput beside the plain ways (BENCH_MB=600 for real figures)
 asan: dev ## rebuild with ASan and UBSan beside the normal build, run the tests that reach C
 	OCIFAST_SANITIZE=1 $(PY) setup.py -q build -j $(CORES) --build-base build/asan --build-lib $(ASAN)
 	OCIFAST_SANITIZE=1 PYTHONPATH=$(abspath $(ASAN)) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc \
-	LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:handle_segv=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 $(PY) -m pytest --capture=sys -m 'not figures' $(wildcard tests/native tests/fuzz tests/unit)
 
 check: lint types test ## what has to pass before a commit

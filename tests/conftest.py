@@ -42,3 +42,10 @@ def pytest_report_header() -> str:
     import ocifast
 
     return f"ocifast: {ocifast.__version__} from {os.path.dirname(ocifast.__file__)}"
+
+
+@pytest.fixture
+def compiled_once(tmp_path, monkeypatch) -> None:
+    """Let subprocesses keep the bytecode of the first, as an installed package has it."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "bytecode"))

@@ -62,6 +62,7 @@ enum { OCF_TAR_BLOCK_BYTES = 512 };
     X(AUFS, "aufs", "housekeeping of AUFS, which engines skip") \
     X(LONE_ZERO, "lone-zero", "single zero block before more data") \
     X(TRUNCATED, "truncated", "the stream ends {a} bytes before the end of a {field}") \
+    X(SHORT, "truncated", "no tar archive, or cut short: {a} bytes are missing from its first header") \
     X(NO_END, "missing-end", "the stream ends without two zero blocks") \
     X(TAIL, "data-after-end", "data behind the end-of-archive mark") \
     X(L_OUTPUT, "output_bytes", NULL) \
@@ -80,7 +81,7 @@ enum { OCF_TAR_BLOCK_BYTES = 512 };
     X(NONE, "") X(MODE, "mode") X(UID, "uid") X(GID, "gid") X(SIZE, "size") X(MTIME, "mtime") \
     X(CHKSUM, "chksum") X(MAJOR, "devmajor") X(MINOR, "devminor") X(PATH, "path") \
     X(LINK, "linkpath") X(XATTR, "xattr") X(REALSIZE, "realsize") X(HEADER, "header") \
-    X(PAYLOAD, "payload") X(PADDING, "padding") X(METADATA, "extension header")
+    X(PAYLOAD, "payload") X(PADDING, "payload's padding") X(METADATA, "extension header")
 
 #define OCF_TAR_RULE_ENUM(symbol, name, sentence) OCF_TAR_##symbol,
 #define OCF_TAR_FIELD_ENUM(symbol, name) OCF_FIELD_##symbol,

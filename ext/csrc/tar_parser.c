@@ -314,6 +314,8 @@ static int truncated(ocf_tar *t, int field, uint64_t missing)
 int ocf_tar_finish(ocf_tar *t)
 {
     ocf_tar_core *c = &t->core;
+    if (c->offset && c->offset < OCF_TAR_BLOCK_BYTES)
+        return ocf_refuse(t, OCF_TAR_SHORT, OCF_FIELD_HEADER, OCF_TAR_BLOCK_BYTES - (int64_t)c->offset, 0);
     if (c->block_fill || c->phase == PHASE_SPARSE_BLOCK || c->phase == PHASE_SPARSE_MAP)
         return truncated(t, OCF_FIELD_HEADER, OCF_TAR_BLOCK_BYTES - c->block_fill);
     if (c->phase == PHASE_COLLECT)

@@ -20,7 +20,7 @@ CAPACITY: Final = 4
 Plain layers weigh 1, because four lanes hash at 4.5 GB/s on a core where one does at 1.8."""
 
 SLOT_BYTES: Final = 256 << 10
-"""Input and output of one inflate step stay in a 1 MiB L2; chosen by benches/bench_engine.py."""
+"""Input and output of one inflate step stay in a 1 MiB L2 (figures in ARCHITECTURE.md)."""
 
 SLOTS_PER_WORKER: Final = 16
 MIN_SLOTS_PER_WORKER: Final = 2 * CAPACITY + 2

@@ -52,7 +52,7 @@ def one_line(done, path: str) -> str:
     ("data", "reason"),
     [
         (b"", "no bytes at all"),
-        (b"x", "ends 511 bytes before the end of a header"),
+        (b"x", "511 bytes are missing from its first header"),
         (b"text " * 500, "tar offset 0: not a tar archive"),
         (b"\x1f\x8b\x08", "gzip offset 3: truncated inside member header"),
         (gzip.compress(b"text " * 500), "tar offset 0: not a tar archive"),
