@@ -9,60 +9,23 @@ uncompressed tar. For layers of your own beside the shell, see peers.py.
 
 import gzip
 import hashlib
-import io
-import os
-import random
 import shutil
 import subprocess
-import tarfile
 
+import corpus
 import pytest
 
 from ocifast import Engine, LayerHasher, Limits, hash_layers
 
-SIZE = int(os.environ.get("BENCH_MB", "16")) << 20
 LAYERS = 3
 LIMITS = Limits()
 
 
-def made_up_layer(seed: int, size: int) -> bytes:
-    rng = random.Random(seed)
-    words = [rng.randbytes(rng.randrange(2, 9)).hex().encode() for _ in range(4000)]
-    text = b" ".join(rng.choices(words, k=200_000))
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        while out.tell() < size:
-            large = rng.random() < 0.02
-            length = rng.randrange(1 << 20) if large else rng.randrange(1, 12_000)
-            at = rng.randrange(len(text) - length)
-            data = rng.randbytes(length) if rng.random() < 0.1 else text[at : at + length]
-            member = tarfile.TarInfo(f"usr/lib/part-{out.tell() >> 16}/file-{out.tell()}")
-            member.size = length
-            tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
-def tar_names(blob: bytes) -> int:
-    with tarfile.open(fileobj=io.BytesIO(blob)) as tar:
-        return len(tar.getnames())
-
-
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory):
-    """Paths by kind, and what is true of them: (digest, diff_id, entries) and bytes of tar."""
+def layers(tmp_path_factory):
+    """The same layers as plain tars and as gzip."""
     folder = tmp_path_factory.mktemp("layers")
-    found = {"tar": ([], []), "gzip": ([], [])}
-    total = 0
-    for seed in range(LAYERS):
-        plain = made_up_layer(seed, SIZE // LAYERS)
-        total += len(plain)
-        for kind, blob in (("tar", plain), ("gzip", gzip.compress(plain, 6, mtime=0))):
-            path = folder / f"{seed}.{kind}"
-            path.write_bytes(blob)
-            truth = (hashlib.sha256(blob).hexdigest(), hashlib.sha256(plain).hexdigest())
-            found[kind][0].append(str(path))
-            found[kind][1].append((*truth, tar_names(plain)))
-    return found, total
+    return {kind: corpus.make(folder, kind, LAYERS) for kind in ("tar", "gzip")}
 
 
 def by_ocifast(engine):
@@ -93,7 +56,7 @@ def by_stdlib(paths):
             blob = file.read()
         plain = gzip.decompress(blob) if path.endswith("gzip") else blob
         digests = [hashlib.sha256(data).hexdigest() for data in (blob, plain)]
-        found.append((*digests, tar_names(plain)))
+        found.append((*digests, corpus.tar_names(plain)))
     return found
 
 
@@ -111,8 +74,8 @@ def by_shell(paths):
 
 @pytest.mark.parametrize("kind", ["tar", "gzip"])
 @pytest.mark.parametrize("way", ["workers-2", "workers-0", "push", "stdlib", "shell"])
-def bench_digest_diff_id_and_entries(benchmark, corpus, kind, way):
-    (paths, truth), total = corpus[0][kind], corpus[1]
+def bench_digest_diff_id_and_entries(benchmark, layers, kind, way):
+    paths, truth, total = layers[kind]
     benchmark.group = f"layers, {kind}"
     if way == "shell" and not (shutil.which("openssl") and shutil.which("igzip")):
         pytest.skip("openssl and igzip are needed")
