@@ -97,10 +97,21 @@ class Pipeline:
         """Do one piece of work; False when there is none."""
         if len(self._tasks) > 1:
             return self._sweep()
+        if self._plain_alone() and self._arena.pending and self._arena.hash(LANES):
+            return True
         crowded = self._hash_first and self._arena.free * 2 < self._arena.slots
         if crowded and self._arena.pending > 1 and self._arena.hash(LANES):
             return True
         return self._step_all() or self._arena.hash(LANES) > 0
+
+    def _plain_alone(self) -> bool:
+        """Whether all it has is one plain layer, which fills slots faster than anybody hashes.
+
+        It then hashes before it fills the next one, or it takes all slots and the other workers
+        wait: three plain layers of 100 MB on two workers took 185 ms that way, 90 ms this way
+        (bench_engine.py).
+        """
+        return len(self._tasks) == 1 and all(len(task.lanes) == 1 for task in self._tasks.values())
 
     def collect(self) -> list[Outcome]:
         """Take out what is finished or has failed."""
