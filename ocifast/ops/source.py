@@ -96,7 +96,9 @@ def _path(path: str | bytes) -> Opened:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a directory, not a layer", name)
     if not stat.S_ISREG(status.st_mode):  # opening a fifo to peek would eat its one reader
-        return Opened(name, lambda: os.open(path, OPEN_FLAGS), local=False, size=None, head=b"")
+        # Without waiting for a fifo's writer: the reader does, in a worker.
+        flags = OPEN_FLAGS | os.O_NONBLOCK
+        return Opened(name, lambda: os.open(path, flags), local=False, size=None, head=b"")
     descriptor = os.open(path, OPEN_FLAGS)
     try:
         head = os.pread(descriptor, HEAD_BYTES, 0)
@@ -149,6 +151,7 @@ class DescriptorReader:
         self._descriptor = descriptor
         status = os.fstat(descriptor)
         self._at: int | None = None
+        self._begun = False
         self.size: int | None = None
         if stat.S_ISREG(status.st_mode):
             self._at = os.lseek(descriptor, 0, os.SEEK_CUR)
@@ -164,9 +167,7 @@ class DescriptorReader:
             try:
                 got = self._read(out[filled:])
             except BlockingIOError:  # standard input may be set so by whoever shares it
-                poll = select.poll()
-                poll.register(self._descriptor, select.POLLIN)
-                poll.poll()
+                self._wait()
                 continue
             if got == 0:
                 break
@@ -175,10 +176,18 @@ class DescriptorReader:
 
     def _read(self, room: memoryview) -> int:
         if self._at is None:
+            if not self._begun:  # a fifo that no writer has opened yet would seem to be at its end
+                self._wait()
+                self._begun = True
             return os.readv(self._descriptor, [room])
         got = os.preadv(self._descriptor, [room], self._at)
         self._at += got
         return got
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        poll.poll()
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -52,6 +52,22 @@ def test_local_and_shared_sources_may_be_mixed(paths):
             check(report, layer)
 
 
+def test_a_fifo_without_a_writer_holds_up_nobody_else(paths, tmp_path):
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    sources = [fifo, *paths]
+    with nothing_left(), Engine(2) as engine:
+        found = iter_layers(sources, engine, profile="compat", limits=Limits(), table=True)
+        for _ in paths:
+            number, report = next(found)
+            check(report, LAYERS[number - 1])
+        with open(fifo, "wb") as file:
+            file.write(LAYERS[0].blob)
+        ((number, report),) = found
+        assert number == 0
+        check(report, LAYERS[0])
+
+
 # ---- leaving early, coming again ----
 
 
