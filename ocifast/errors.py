@@ -6,14 +6,21 @@ The tree; `except OcifastError` is all a caller needs::
     ├── FormatError (ValueError)            bytes that are not what they claim to be
     │   ├── TarError                        a tar header or its place in the stream
     │   ├── CompressedDataError             a gzip member or zstd frame
-    │   └── DigestSyntaxError               a digest string
+    │   ├── DigestSyntaxError               a digest string
+    │   ├── DocumentError                   a JSON document: manifest, index, config, layout header
+    │   ├── ReferenceSyntaxError            what a person typed to name an image
+    │   └── StoreError                      a folder or archive that should hold an image
     ├── VerificationError                   well-formed, but not the expected bytes
     │   ├── DigestMismatch
+    │   ├── DiffIdMismatch
     │   └── SizeMismatch
     ├── LimitExceeded                       a cap of `Limits` was reached
     ├── UnsupportedError
     │   ├── UnknownCodec
+    │   ├── UnknownRecipe                   a way to compress that there is not
     │   └── KernelUnavailable
+    ├── ImageNotFound                       the store is there, the image in it is not
+    ├── AmbiguousImage                      a reference that means several images
     ├── StateError (RuntimeError)           the call came at the wrong time
     └── WorkerError (RuntimeError)
         └── WorkerCrashed                   a worker process died
@@ -28,17 +35,24 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AmbiguousImage",
     "CompressedDataError",
+    "DiffIdMismatch",
     "DigestMismatch",
     "DigestSyntaxError",
+    "DocumentError",
     "FormatError",
+    "ImageNotFound",
     "KernelUnavailable",
     "LimitExceeded",
     "OcifastError",
+    "ReferenceSyntaxError",
     "SizeMismatch",
     "StateError",
+    "StoreError",
     "TarError",
     "UnknownCodec",
+    "UnknownRecipe",
     "UnsupportedError",
     "VerificationError",
     "WorkerCrashed",
@@ -96,6 +110,53 @@ class DigestSyntaxError(FormatError):
         return f"{self.text[:80]!r} is not a digest: {self.reason}"
 
 
+class DocumentError(FormatError):
+    """A JSON document is malformed, ambiguous, or not what its media type says.
+
+    `document` names it (a file name or a digest), `where` is the place in it, such as
+    ``layers[2].size``, empty for the document as a whole.
+    """
+
+    def __init__(self, document: str, where: str, reason: str) -> None:
+        super().__init__(document, where, reason)
+        self.document, self.where, self.reason = document, where, reason
+
+    def __str__(self) -> str:
+        place = f"{self.document}: {self.where}" if self.where else self.document
+        return f"{place}: {self.reason}"
+
+
+class ReferenceSyntaxError(FormatError):
+    """A reference or image name cannot be read; `reason` says what would be right."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text, reason)
+        self.text, self.reason = text, reason
+
+    def __str__(self) -> str:
+        return f"{self.text[:200]!r} is not a reference: {self.reason}"
+
+
+class StoreError(FormatError):
+    """A folder or archive does not hold what an image in it needs, or holds it in a refused form.
+
+    `store` is the path, `name` the file in it that is missing or wrong.
+    """
+
+    def __init__(self, store: str, name: str, reason: str) -> None:
+        super().__init__(store, name, reason)
+        self.store, self.name, self.reason = store, name, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.store}: {self.name}: {self.reason}"
+            if self.name
+            else (f"{self.store}: {self.reason}")
+        )
+
+
 class VerificationError(OcifastError):
     """Bytes are well-formed but are not the ones that were expected."""
 
@@ -111,6 +172,17 @@ class DigestMismatch(VerificationError):
 
     def __str__(self) -> str:
         return f"digest is {self.actual}, expected {self.expected}"
+
+
+class DiffIdMismatch(VerificationError):
+    """The digest of the tar inside a layer is not the diff_id the config promises."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual = expected, actual
+
+    def __str__(self) -> str:
+        return f"diff_id is {self.actual}, the config says {self.expected}"
 
 
 class SizeMismatch(VerificationError):
@@ -163,6 +235,19 @@ class UnknownCodec(UnsupportedError):
         return f"compression {self.name} is not supported (gzip, zstd and none are)"
 
 
+class UnknownRecipe(UnsupportedError):
+    """No way to compress has that name or level; `valid` lists those there are."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, wanted: str, valid: str) -> None:
+        super().__init__(wanted, valid)
+        self.wanted, self.valid = wanted, valid
+
+    def __str__(self) -> str:
+        return f"there is no recipe {self.wanted} (valid: {self.valid})"
+
+
 class KernelUnavailable(UnsupportedError):
     """A kernel was demanded by name and cannot run here; `valid` lists those that can."""
 
@@ -174,6 +259,32 @@ class KernelUnavailable(UnsupportedError):
 
     def __str__(self) -> str:
         return f"kernel {self.name!r} is not available: {self.reason} (valid here: {self.valid})"
+
+
+class ImageNotFound(OcifastError):
+    """The store holds no image of that name, number or platform; `known` lists what it holds."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, store: str, wanted: str, known: str) -> None:
+        super().__init__(store, wanted, known)
+        self.store, self.wanted, self.known = store, wanted, known
+
+    def __str__(self) -> str:
+        return f"{self.store} holds no image {self.wanted} (it holds: {self.known or 'none'})"
+
+
+class AmbiguousImage(OcifastError):
+    """The reference means several images where one is needed; `known` lists them."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, store: str, known: str) -> None:
+        super().__init__(store, known)
+        self.store, self.known = store, known
+
+    def __str__(self) -> str:
+        return f"{self.store} holds several images, name one of them: {self.known}"
 
 
 class StateError(OcifastError, RuntimeError):

@@ -46,6 +46,18 @@ class Digest(str):
         """Name the 32 bytes of a finished SHA-256."""
         return cls("sha256:" + raw.hex())
 
+    @classmethod
+    def of_content(cls, content: bytes) -> Digest:
+        """Name a document by what is in it.
+
+        Example:
+            >>> Digest.of_content(b"{}").encoded[:8]
+            '44136fa3'
+        """
+        import hashlib
+
+        return cls.of_sha256(hashlib.sha256(content).digest())
+
     @property
     def algorithm(self) -> str:
         """The part before the colon."""
