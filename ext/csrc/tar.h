@@ -163,6 +163,11 @@ void ocf_tar_free(ocf_tar *t);
 int ocf_tar_feed(ocf_tar *t, const uint8_t *data, size_t size);
 int ocf_tar_finish(ocf_tar *t);
 
+/* Payload and padding between here and the next header; whoever can seek need not feed them. */
+uint64_t ocf_tar_payload_left(const ocf_tar *t);
+/* Take so many of them as fed; REFUSED, without an error recorded, when there are not so many. */
+int ocf_tar_skip(ocf_tar *t, uint64_t size);
+
 /* Restore after the caller has filled core and buffers: checks every invariant that memory safety
  * rests on, then rebuilds the path set from `count` saved fingerprints. */
 int ocf_tar_restore(ocf_tar *t, const uint64_t *fingerprints, size_t count);

@@ -306,6 +306,23 @@ int ocf_tar_feed(ocf_tar *t, const uint8_t *data, size_t size)
     return ocf_limit(t, OCF_TAR_L_OUTPUT, t->limits.output_bytes, c->offset + c->holes);
 }
 
+uint64_t ocf_tar_payload_left(const ocf_tar *t)
+{
+    return t->core.phase == PHASE_PAYLOAD ? t->core.payload_left + t->core.padding_left : 0;
+}
+
+int ocf_tar_skip(ocf_tar *t, uint64_t size)
+{
+    if (size > ocf_tar_payload_left(t))
+        return OCF_REFUSED;
+    while (size) {
+        size_t used = skip(t, size > SIZE_MAX ? SIZE_MAX : (size_t)size);
+        t->core.offset += used;
+        size -= used;
+    }
+    return ocf_limit(t, OCF_TAR_L_OUTPUT, t->limits.output_bytes, t->core.offset + t->core.holes);
+}
+
 static int truncated(ocf_tar *t, int field, uint64_t missing)
 {
     return ocf_refuse(t, OCF_TAR_TRUNCATED, field, (int64_t)missing, 0);

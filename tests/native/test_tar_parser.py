@@ -208,3 +208,39 @@ def test_limits_are_inclusive_and_named() -> None:
         read(archive(entry(b"12345")), limits=Limits(path_bytes=4))
     assert caught.value.args[:3] == ("path_bytes", 4, 5)
     read(archive(entry(b"12345")), limits=Limits(path_bytes=5))
+
+
+def test_skipping_every_payload_gives_the_table_that_feeding_gives() -> None:
+    parser, at = TarParser(Limits()), 0
+    while at < len(LAYER):
+        ahead = parser.payload_left
+        if ahead:
+            parser.skip(ahead)
+        else:
+            parser.feed(LAYER[at : at + 512])
+        at += ahead or 512
+    whole = TarParser(Limits())
+    whole.feed(LAYER)
+    assert outcome(parser) == outcome(whole)
+
+
+def test_more_than_the_payload_cannot_be_skipped() -> None:
+    parser = TarParser(Limits())
+    for _ in range(2):
+        with pytest.raises(StateError):
+            parser.skip(1)
+        parser.skip(0)
+    parser.feed(archive(entry(b"a", b"12345"))[:512])
+    assert parser.payload_left == 512
+    for size in (-1, 513, 1 << 70):
+        with pytest.raises(StateError):
+            parser.skip(size)
+    parser.skip(500)
+    assert parser.payload_left == 12
+
+
+def test_skipped_bytes_count_against_the_limit_of_output() -> None:
+    parser = TarParser(Limits(output_bytes=1000))
+    parser.feed(archive(entry(b"a", b"x" * 800))[:512])
+    with pytest.raises(LimitExceeded):
+        parser.skip(1024)

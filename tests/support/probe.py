@@ -17,13 +17,20 @@ TASK = "ocifast.ops.probe:Probe"
 class Probe:
     """Does `steps` steps; at the point `at` it does what `do` says."""
 
+    waiting = False
+
     def __init__(self, spec: dict[str, Any], source: object, arena: Any) -> None:
-        if isinstance(source, int):
-            os.close(source)
+        descriptors = (source,) if isinstance(source, int) else source or ()
+        for descriptor in descriptors if isinstance(descriptors, tuple) else ():
+            os.close(descriptor)
         self.spec, self.arena = spec, arena
         self.left = spec.get("steps", 3)
         self.lanes: tuple[int, ...] = ()
         self.reach("init")
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        return self.spec.get("steps", 3) - self.left, 0
 
     def reach(self, point: str) -> None:
         if self.spec.get("at") != point:

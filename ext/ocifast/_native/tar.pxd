@@ -37,6 +37,8 @@ cdef extern from "tar.h" nogil:
     void ocf_tar_free(ocf_tar *t)
     int ocf_tar_feed(ocf_tar *t, const uint8_t *data, size_t size)
     int ocf_tar_finish(ocf_tar *t)
+    uint64_t ocf_tar_payload_left(const ocf_tar *t)
+    int ocf_tar_skip(ocf_tar *t, uint64_t size)
     int ocf_tar_restore(ocf_tar *t, const uint64_t *fingerprints, size_t count)
     size_t ocf_tar_fingerprints(const ocf_tar *t, uint64_t *out)
     size_t ocf_tar_check_table(

@@ -191,6 +191,21 @@ cdef class TarParser:
         self.busy = False
         self.check(status)
 
+    @property
+    def payload_left(self) -> int:
+        """Payload and padding between here and the next header, which skip() may pass over."""
+        return ocf_tar_payload_left(&self.tar)
+
+    def skip(self, size: int) -> None:
+        """Take the next `size` bytes of payload as fed: for a source that can seek.
+
+        Raises StateError when there are not so many before the next header.
+        """
+        self.ensure_open()
+        if not 0 <= size <= self.payload_left:
+            raise StateError(f"no {size} bytes of payload can be skipped here")
+        self.check(ocf_tar_skip(&self.tar, size))
+
     def finish(self) -> None:
         """Judge the end of the stream; raises TarError when it is not where a tar may end."""
         self.ensure_open()
