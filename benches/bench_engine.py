@@ -120,7 +120,7 @@ def bench_slot_size(benchmark, layers, kind, kib, monkeypatch):
     chosen = layers(kind)
     benchmark.group = f"slot size, {kind}"
     sizing = Sizing(max(4096 // kib, 10), kib << 10)
-    monkeypatch.setattr(engine, "sizing", lambda workers, memory=None: sizing)
+    monkeypatch.setattr(engine, "sizing", lambda *_: sizing)
     with Engine(0) as working:
         assert found(hash_layers(chosen.paths, engine=working)) == chosen.truth
         benchmark.pedantic(hash_layers, (chosen.paths,), {"engine": working}, rounds=3)

@@ -14,13 +14,13 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Self
 
-from ocifast.engine.plan import SMALL_BYTES, Job, available_workers, in_order, sizing
+from ocifast.engine.plan import SLOT_BYTES, SMALL_BYTES, Job, available_workers, in_order, sizing
 from ocifast.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from ocifast.engine.pipeline import Outcome
+    from ocifast.engine.pipeline import Listen, Outcome
     from ocifast.engine.pool import Pool, StartMethod
 
 __all__ = ["Engine", "default_engine"]
@@ -31,7 +31,8 @@ class Engine:
 
     `workers` is their number: None for one a core this process may use, 0 to work in the calling
     process. `memory` caps the arena in bytes. Workers are started by executing the interpreter;
-    ``start="fork"`` forks instead while the process has a single thread.
+    ``start="fork"`` forks instead while the process has a single thread. `slot_bytes` is how the
+    arena is cut: larger slots suit compressing.
 
     Raises ValueError for an impossible number of workers or too little memory.
 
@@ -47,12 +48,14 @@ class Engine:
         memory: int | None = None,
         *,
         start: StartMethod = "exec",
+        slot_bytes: int = SLOT_BYTES,
     ) -> None:
         if workers is not None and workers < 0:
             msg = f"workers must not be negative, not {workers}"
             raise ValueError(msg)
         self.workers = available_workers() if workers is None else workers
-        self._sizing = sizing(self.workers, memory)
+        self._sizing = sizing(self.workers, memory, slot_bytes)
+        self._slot_bytes = slot_bytes
         self._start: StartMethod = start
         self._pool: Pool | None = None
         self._finalizer: weakref.finalize[..., Engine] | None = None
@@ -77,11 +80,12 @@ class Engine:
         """Process ids of the workers that run now."""
         return self._pool.pids if self._pool is not None and self._pool.usable else []
 
-    def run(self, jobs: list[Job]) -> Generator[Outcome]:
+    def run(self, jobs: list[Job], listen: Listen | None = None) -> Generator[Outcome]:
         """Do the jobs, longest first, and give their outcomes as they come.
 
         Jobs too small for workers are done in this process. One run at a time: another thread
-        waits. Leaving the iterator early ends the workers.
+        waits. Leaving the iterator early ends the workers. `listen` is told, in this thread, how
+        far jobs are.
 
         Raises:
             WorkerCrashed: A worker died. The engine can be used again at once.
@@ -95,11 +99,11 @@ class Engine:
             local, shared = jobs, []
         if shared:
             with self._turn():
-                yield from self._run_there(shared)
+                yield from self._run_there(shared, listen)
         if local:
             from ocifast.engine.inline import run_inline  # native: when it is used
 
-            yield from run_inline(in_order(local, 1), sizing(0))
+            yield from run_inline(in_order(local, 1), sizing(0, None, self._slot_bytes), listen)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -115,10 +119,10 @@ class Engine:
             finally:
                 self._running = 0
 
-    def _run_there(self, jobs: list[Job]) -> Iterator[Outcome]:
+    def _run_there(self, jobs: list[Job], listen: Listen | None) -> Iterator[Outcome]:
         pool, whole = self._ready_pool(), False
         try:
-            yield from pool.run(in_order(jobs, self.workers))
+            yield from pool.run(in_order(jobs, self.workers), listen)
             whole = True
         finally:
             if not whole:

@@ -122,7 +122,10 @@ def encode_error(error: BaseException) -> list[Any]:
     if isinstance(error, OcifastError):
         return [type(error).__name__, list(error.args)]
     if isinstance(error, OSError):
-        return ["OSError", [error.errno, error.strerror] if error.errno else [str(error)]]
+        if not error.errno:
+            return ["OSError", [str(error)]]
+        name = [error.filename] if isinstance(error.filename, str) else []
+        return ["OSError", [error.errno, error.strerror, *name]]
     if isinstance(error, MemoryError):
         return ["MemoryError", []]
     return ["WorkerError", [f"{type(error).__name__} in a worker: {error}"]]

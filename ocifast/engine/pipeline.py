@@ -9,16 +9,20 @@ waits long; a task whose stage cannot go on returns False and is asked again.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
+from ocifast.engine.message import close_all
 from ocifast.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ocifast._native.arena import Arena
 
-__all__ = ["Outcome", "Pipeline", "Task", "make_task"]
+__all__ = ["Listen", "Outcome", "Pipeline", "Task", "make_task"]
+
+Listen: TypeAlias = "Callable[[int, int, int], object]"
+"""Told the index of a job, the bytes it has read, and those it has written."""
 
 LANES: Final = 4
 """Streams hashed together; more than four never won (see ext/csrc/sha256_shani.c)."""
@@ -30,8 +34,16 @@ class Task(Protocol):
     lanes: tuple[int, ...]
     """Lanes of the arena this task has open."""
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes read and written so far."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether threads of its own are at work, which will ring the arena's bell."""
+
     def step(self) -> bool:
-        """Fill one slot; False when there is no slot or nothing left to fill."""
+        """Fill one slot; False when there is no slot or nothing that can be filled now."""
 
     def finished(self) -> bool:
         """Whether everything is read and hashed."""
@@ -53,16 +65,30 @@ class Outcome(NamedTuple):
 
 
 def make_task(name: str, spec: Mapping[str, object], source: object, arena: Arena) -> Task:
-    """Build the task `module:class` of this package.
+    """Build the task `module:class` of this package; it owns its source from then on.
 
     Raises:
         WorkerError: The name is not of this package.
     """
+    try:
+        kind = _find_task(name)
+    except BaseException:
+        close_all([part for part in _parts(source) if isinstance(part, int)])
+        raise
+    task: Task = kind(spec, source, arena)
+    return task
+
+
+def _find_task(name: str) -> Callable[..., Task]:
     module, _, attribute = name.partition(":")
     if not module.startswith("ocifast.ops."):
         raise WorkerError(f"{name} is not a task of ocifast")
-    task: Task = getattr(importlib.import_module(module), attribute)(spec, source, arena)
-    return task
+    kind: Callable[..., Task] = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
+def _parts(source: object) -> tuple[object, ...]:
+    return source if isinstance(source, tuple) else (source,)
 
 
 class Pipeline:
@@ -82,6 +108,16 @@ class Pipeline:
     def __len__(self) -> int:
         return len(self._tasks) + len(self._failed)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a task waits for threads of its own."""
+        failed = (task for task, _ in self._failed.values())
+        return any(task.waiting for task in (*self._tasks.values(), *failed))
+
+    def progress(self) -> list[tuple[int, int, int]]:
+        """How far each task is: its index, bytes read, bytes written."""
+        return [(index, *task.progress) for index, task in self._tasks.items()]
+
     def add(self, index: int, task: Task) -> None:
         """Take on a task; `index` names it in its outcome."""
         self._tasks[index] = task
@@ -99,10 +135,14 @@ class Pipeline:
             return self._sweep()
         if self._plain_alone() and self._arena.pending and self._arena.hash(LANES):
             return True
-        crowded = self._hash_first and self._arena.free * 2 < self._arena.slots
-        if crowded and self._arena.pending > 1 and self._arena.hash(LANES):
+        crowded = self._arena.free * 2 < self._arena.slots
+        if self._hash_first and crowded and self._arena.pending > 1 and self._arena.hash(LANES):
             return True
-        return self._step_all() or self._arena.hash(LANES) > 0
+        if self._step_all():
+            return True
+        if not crowded and self._arena.pending < LANES and self.waiting:
+            return False
+        return self._arena.hash(LANES) > 0
 
     def _plain_alone(self) -> bool:
         """Whether all it has is one plain layer, which fills slots faster than anybody hashes.

@@ -22,6 +22,9 @@ Plain layers weigh 1, because four lanes hash at 4.5 GB/s on a core where one do
 SLOT_BYTES: Final = 256 << 10
 """Input and output of one inflate step stay in a 1 MiB L2 (figures in ARCHITECTURE.md)."""
 
+BLOCK_SLOT_BYTES: Final = 1 << 20
+"""For compressing: a slot is a block of an encoder, which takes it without a copy."""
+
 SLOTS_PER_WORKER: Final = 16
 MIN_SLOTS_PER_WORKER: Final = 2 * CAPACITY + 2
 
@@ -36,8 +39,9 @@ SMALL_BYTES: Final = 32 << 20
 class Job:
     """One task: `task` names its class, `spec` is JSON, `open` gives its source in its turn.
 
-    A source is a descriptor, which goes to a worker and is closed there; a `local` job's is any
-    object the task reads from in this process. `cost` is an estimate in bytes of uncompressed tar.
+    A source is a descriptor, or a tuple of up to three, which go to a worker and are closed there;
+    a `local` job's is any object the task reads from in this process. `cost` is an estimate in
+    bytes of uncompressed tar.
     """
 
     index: int
@@ -57,7 +61,7 @@ class Sizing:
     slot_bytes: int = SLOT_BYTES
 
 
-def sizing(workers: int, memory: int | None = None) -> Sizing:
+def sizing(workers: int, memory: int | None = None, slot_bytes: int = SLOT_BYTES) -> Sizing:
     """Cut an arena for so many workers within `memory` bytes (default: 16 slots a worker).
 
     Raises:
@@ -69,13 +73,13 @@ def sizing(workers: int, memory: int | None = None) -> Sizing:
     lanes = max(workers, 1)
     wanted = min(lanes * SLOTS_PER_WORKER, 1024)
     if memory is None:
-        return Sizing(wanted)
-    slots = min(memory // SLOT_BYTES, 1024)
+        return Sizing(wanted, slot_bytes)
+    slots = min(memory // slot_bytes, 1024)
     least = min(lanes * MIN_SLOTS_PER_WORKER, 1024)
     if slots < least:
-        msg = f"{lanes} workers need at least {least * SLOT_BYTES} bytes of memory, not {memory}"
+        msg = f"{lanes} workers need at least {least * slot_bytes} bytes of memory, not {memory}"
         raise ValueError(msg)
-    return Sizing(slots)
+    return Sizing(slots, slot_bytes)
 
 
 def in_order(jobs: list[Job], workers: int) -> list[Job]:

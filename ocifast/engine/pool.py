@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from ocifast._native.arena import Arena
 from ocifast.engine.message import close_all, decode_error, lost_descriptors, receive, send
-from ocifast.engine.pipeline import Outcome
+from ocifast.engine.pipeline import Listen, Outcome
 from ocifast.engine.plan import CAPACITY, Job, Sizing
 from ocifast.errors import StateError, WorkerCrashed, WorkerError
 
@@ -159,21 +159,23 @@ class Pool:
         finally:
             os._exit(status)
 
-    def run(self, jobs: list[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: list[Job], listen: Listen | None = None) -> Iterator[Outcome]:
         """Hand the jobs out in this order and give outcomes as they come.
+
+        `listen` is told how far jobs are, about ten times a second each.
 
         Raises:
             WorkerCrashed: A worker died; the pool is closed then.
             StateError: The pool was closed meanwhile.
         """
         try:
-            yield from self._run(jobs)
+            yield from self._run(jobs, listen)
         except (OSError, ValueError) as error:  # of sockets that another thread has closed
             if self._closing:
                 raise StateError(CLOSED) from error
             raise
 
-    def _run(self, jobs: list[Job]) -> Iterator[Outcome]:
+    def _run(self, jobs: list[Job], listen: Listen | None) -> Iterator[Outcome]:
         waiting = list(reversed(jobs))
         poll = select.poll()
         by_descriptor = {worker.connection.fileno(): worker for worker in self._workers}
@@ -185,7 +187,9 @@ class Pool:
                 continue
             ready = poll.poll(LOOK_MS)
             for descriptor, _ in ready:
-                yield self._collect(by_descriptor[descriptor])
+                outcome = self._collect(by_descriptor[descriptor], listen)
+                if outcome is not None:
+                    yield outcome
             if not ready:
                 self._look()
 
@@ -204,31 +208,37 @@ class Pool:
                 self._open_workers()
                 yield Outcome(job.index, {}, [], error)
 
-    def _give(self, worker: Worker, job: Job, descriptor: object) -> None:
-        if not isinstance(descriptor, int):
+    def _give(self, worker: Worker, job: Job, source: object) -> None:
+        descriptors = [source] if isinstance(source, int) else source
+        if not isinstance(descriptors, (list, tuple)):
             raise WorkerError("only a local job may have a source that is no descriptor")
         message = {"index": job.index, "task": job.task, "spec": dict(job.spec)}
         # Counted before it is sent: an interrupt in between must find the pool busy.
         worker.jobs[job.index] = job
         worker.load += job.weight
         try:
-            send(worker.connection, message, [descriptor])
+            send(worker.connection, message, list(descriptors))
         except ConnectionError:
             self._crashed(worker)
         except Exception:
             self._finish(worker, job.index)
             raise
         finally:
-            os.close(descriptor)
+            close_all(list(descriptors))
         if self._arena is not None:
             self._arena.wake()
 
-    def _collect(self, worker: Worker) -> Outcome:
+    def _collect(self, worker: Worker, listen: Listen | None) -> Outcome | None:
         received = receive(worker.connection)
         if received is None:
             self._crashed(worker)
         message, descriptors = received
         try:
+            match message:
+                case {"index": int(index), "progress": [int(done), int(written)]}:
+                    if listen is not None and index in worker.jobs:
+                        listen(index, done, written)
+                    return None
             return self._outcome(worker, message, descriptors)
         except BaseException:
             close_all(descriptors)

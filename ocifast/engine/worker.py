@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from typing import Any, Final
 
 from ocifast._native.arena import Arena
@@ -26,6 +27,9 @@ IDLE_MS: Final = 500
 """Only a safety net: every event a worker can wait for rings the arena's bell."""
 
 WATCH_MS: Final = 400
+
+TELL_SECONDS: Final = 0.1
+"""How often the engine is told how far each task is."""
 
 
 def main(descriptor: int) -> None:
@@ -68,6 +72,7 @@ def serve(connection: socket.socket, arena: Arena, *, hash_first: bool) -> None:
     pipeline = Pipeline(arena, hash_first=hash_first)
     poll = select.poll()
     poll.register(connection, select.POLLIN)
+    told = time.monotonic()
     while True:
         seen = arena.change
         while poll.poll(0):
@@ -79,6 +84,11 @@ def serve(connection: socket.socket, arena: Arena, *, hash_first: bool) -> None:
         for outcome in pipeline.collect() if len(pipeline) else ():
             worked = True
             report(connection, outcome)
+        now = time.monotonic()
+        if now - told >= TELL_SECONDS:
+            told = now
+            for index, done, written in pipeline.progress():
+                send(connection, {"index": index, "progress": [done, written]}, [])
         if not worked:
             arena.wait(seen, IDLE_MS)
 
@@ -95,7 +105,8 @@ def accept(
         report(connection, Outcome(job["index"], {}, [], lost_descriptors()))
         return
     try:
-        task = make_task(job["task"], job["spec"], descriptors[0], arena)
+        source = descriptors[0] if len(descriptors) == 1 else tuple(descriptors)
+        task = make_task(job["task"], job["spec"], source, arena)
     except Exception as error:  # noqa: BLE001 - it travels to the caller, whatever it is
         report(connection, Outcome(job["index"], {}, [], error))
     else:
