@@ -161,7 +161,7 @@ def iter_layers(
         known = (expected[index] if expected is not None else None) or Descriptor()
         try:
             opened = open_source(source)
-            jobs.append(_job(index, opened, {**spec, "expected": asdict(known)}))
+            jobs.append(_job(index, opened, {**spec, "expected": _promise(known)}))
         except (OSError, OcifastError) as error:
             yield index, _named(error, str(source))
         else:
@@ -169,6 +169,11 @@ def iter_layers(
     # By map(): a name for the outcome here would tie its error, by the traceback, to this frame.
     with contextlib.closing(engine.run(jobs)) as outcomes:
         yield from map(functools.partial(_result, names, limits), outcomes)
+
+
+def _promise(known: Descriptor) -> dict[str, object]:
+    """Give the parts of a descriptor that a worker checks, as JSON can carry them."""
+    return {"media_type": known.media_type, "digest": known.digest, "size": known.size}
 
 
 def _result(

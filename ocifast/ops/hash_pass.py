@@ -35,10 +35,18 @@ __all__ = ["HashPass"]
 
 
 class HashPass:
-    """Hash and parse one layer; `source` is a descriptor that is closed here, or a Reader."""
+    """Hash and parse one layer; `source` is a descriptor that is closed here, or a Reader.
+
+    Of a descriptor, ``spec["window"]`` may name the part to read: [offset, size].
+    """
 
     def __init__(self, spec: Mapping[str, Any], source: int | Reader, arena: Arena) -> None:
-        self._reader = DescriptorReader(source) if isinstance(source, int) else source
+        window = spec.get("window")
+        self._reader = (
+            DescriptorReader(source, window and tuple(window))
+            if isinstance(source, int)
+            else source
+        )
         try:
             self._set_up(spec, arena)
         except BaseException:
@@ -60,15 +68,26 @@ class HashPass:
         self._size = 0
         self._done = False
         if self._reader.size is not None:
-            self._expectation.check_size(self._reader.size, final=True)
+            self._check_size(self._reader.size, final=True)
         self.lanes: tuple[int, ...] = ()
-        self._open_lane()
+        self._blob_lane = self._tar_lane = self._open_lane()
 
-    def _open_lane(self) -> None:
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes read, and none written."""
+        return self._size, 0
+
+    @property
+    def waiting(self) -> bool:
+        """Never: it has no threads."""
+        return False
+
+    def _open_lane(self) -> int:
         lane = self._arena.open_lane(Sha256())
         if lane < 0:
             raise WorkerError("too many layers at once: the arena has no lane left")
         self.lanes += (lane,)
+        return lane
 
     def step(self) -> bool:
         """Fill one slot; False when none is free or nothing is left."""
@@ -95,13 +114,14 @@ class HashPass:
         if self._size == 0:
             self._begin(stored)
         self._size += count
-        self._expectation.check_size(self._size, final=False)
+        self._check_size(self._size, final=False)
+        self._take_stored(stored)
         if self._decoder is None:
-            self._tar.feed(stored)
+            self._take_tar(slot, stored)
         else:
             self._decoder.feed(stored)
             self._hold(slot)
-        self._push(self.lanes[0], slot, count)
+        self._push(self._blob_lane, slot, count)
 
     def _inflate(self, slot: int, decoder: Decoder) -> None:
         memory = self._arena.slot(slot)
@@ -111,8 +131,19 @@ class HashPass:
         if count == 0:
             self._free(slot)
             return
-        self._tar.feed(memory[:count])
-        self._push(self.lanes[1], slot, count)
+        self._take_tar(slot, memory[:count])
+        self._push(self._tar_lane, slot, count)
+
+    def _check_size(self, size: int, *, final: bool) -> None:
+        """Hold the bytes seen so far, or all of them, against what was promised."""
+        self._expectation.check_size(size, final=final)
+
+    def _take_stored(self, stored: memoryview) -> None:
+        """Look at a piece of the blob; it is hashed afterwards."""
+
+    def _take_tar(self, slot: int, tar: memoryview) -> None:  # noqa: ARG002 - for those who hold it
+        """Look at a piece of the uncompressed stream in a slot; it is hashed afterwards."""
+        self._tar.feed(tar)
 
     def _begin(self, head: memoryview) -> None:
         self._codec = sniff(bytes(head[:16]))
@@ -121,12 +152,12 @@ class HashPass:
             self._findings.append(finding)
         if self._codec != "identity":
             self._decoder = open_decoder(self._codec, self._limits, self._profile)
-            self._open_lane()
+            self._tar_lane = self._open_lane()
 
     def _end(self) -> None:
         self._done = True
         self._codec = self._codec or "identity"
-        self._expectation.check_size(self._size, final=True)
+        self._check_size(self._size, final=True)
         if self._decoder is not None:
             self._decoder.finish()
         self._tar.finish()
@@ -151,21 +182,27 @@ class HashPass:
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
         """Give the report as JSON and the table as a memfd."""
-        digests = [Digest.of_sha256(self._arena.close_lane(lane).digest()) for lane in self.lanes]
-        self.lanes = ()
-        self._expectation.check_digest(digests[0])
+        digests = self._close_lanes()
+        self._expectation.check_digest(digests[self._blob_lane])
         findings, total = self._found()
         payload = {
             "media_type": layer_media_type(self._codec),
-            "digest": digests[0],
+            "digest": digests[self._blob_lane],
             "size": self._size,
-            "diff_id": digests[-1],
+            "diff_id": digests[self._tar_lane],
             "uncompressed_size": self._tar.offset,
             "entries": self._tar.entries,
             "finding_count": total,
             "findings": findings[: self._limits.findings],
         }
         return payload, [self._table()] if self._keep else []
+
+    def _close_lanes(self) -> dict[int, Digest]:
+        digests = {
+            lane: Digest.of_sha256(self._arena.close_lane(lane).digest()) for lane in self.lanes
+        }
+        self.lanes = ()
+        return digests
 
     def _found(self) -> tuple[list[Finding], int]:
         findings, total = self._findings[:], len(self._findings) + self._tar.finding_count

@@ -141,24 +141,30 @@ def _stream(source: object) -> Opened:
 
 
 class DescriptorReader:
-    """Reads a descriptor it owns, from where it stands.
+    """Reads a descriptor it owns, from where it stands, or a window of it (offset, size).
 
     In a regular file it keeps its own position: the caller's does not move, and one descriptor
-    given twice is read twice.
+    given twice is read twice. Only regular files have windows, and windows are whole: a tar that is
+    cut behind its last entry would be taken for one without end blocks.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, window: tuple[int, int] | None = None) -> None:
         self._descriptor = descriptor
         status = os.fstat(descriptor)
         self._at: int | None = None
+        self._end: int | None = None
         self._begun = False
         self.size: int | None = None
-        if stat.S_ISREG(status.st_mode):
+        if window is not None:
+            self._at, self.size = window
+            self._end = self._at + self.size
+        elif stat.S_ISREG(status.st_mode):
             self._at = os.lseek(descriptor, 0, os.SEEK_CUR)
             # Files that are made while they are read, as in /proc, say 0.
             self.size = max(status.st_size - self._at, 0) or None
+        if self._at is not None:
             with contextlib.suppress(OSError):
-                os.posix_fadvise(descriptor, self._at, 0, os.POSIX_FADV_SEQUENTIAL)
+                os.posix_fadvise(descriptor, self._at, self.size or 0, os.POSIX_FADV_SEQUENTIAL)
 
     def readinto(self, out: memoryview) -> int:
         """Fill `out`; less than all of it only at the end."""
@@ -180,7 +186,13 @@ class DescriptorReader:
                 self._wait()
                 self._begun = True
             return os.readv(self._descriptor, [room])
+        if self._end is not None:
+            room = room[: self._end - self._at]
+            if not room:
+                return 0
         got = os.preadv(self._descriptor, [room], self._at)
+        if not got and self._end is not None:
+            raise OSError(errno.EIO, "the file is shorter than it was when it was looked at")
         self._at += got
         return got
 
