@@ -34,6 +34,9 @@ __all__ = ["VERBS", "build_parser", "main"]
 VERBS: Final = {
     "hash": "digest, diff_id, sizes and entries of layers",
     "ls": "the entry table of a layer",
+    "inspect": "what an image is: names, platforms, config, layers",
+    "verify": "recompute every digest and diff_id of an image",
+    "convert": "images into another format or compression, many at once",
     "doctor": "what this machine and this installation can do",
 }
 
@@ -98,7 +101,8 @@ def _report(error: Exception) -> int | None:
         say(f"{error} (see {error.prog} --help)")
         return EXIT_USAGE
     if isinstance(error, (OcifastError, OSError, MemoryError)):
-        say(words(error))
+        text, file = words(error), getattr(error, "filename", None)
+        say(f"{file}: {text}" if isinstance(file, str) and file not in text else text)
         return exit_code(error)
     say(f"a defect of ocifast, please report it: {type(error).__name__}: {error}")
     return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from ocifast.cli.output import emit
 from ocifast.engine import Engine
+from ocifast.engine.plan import SLOT_BYTES
 from ocifast.limits import Limits
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def limits_of(arguments: Namespace) -> Limits:
     return Limits(output_bytes=arguments.max_output, ratio=arguments.max_ratio)
 
 
-def engine_of(arguments: Namespace) -> Engine:
+def engine_of(arguments: Namespace, slot_bytes: int = SLOT_BYTES) -> Engine:
     """Make the engine that was asked for; it may fork, this process has one thread."""
     try:
-        return Engine(arguments.workers, arguments.memory, start="fork")
+        return Engine(arguments.workers, arguments.memory, start="fork", slot_bytes=slot_bytes)
     except ValueError as error:
         raise UsageError(f"ocifast {arguments.verb}", str(error)) from None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from ocifast.ops.doctor import Codec, Examination
+    from ocifast.ops.doctor import Codec, Examination, RecipeRow
 
 __all__ = ["add_arguments", "page", "run"]
 
@@ -67,6 +67,8 @@ def page(found: Examination) -> Iterator[str]:
     yield from _kernels(found)
     yield from ("", "codecs")
     yield from (f"  {codec.name:<10}{_backend(codec)}" for codec in found.codecs)
+    yield from ("", "recipes for writing: the same one always gives the same bytes")
+    yield from (f"  {row.codec:<10}{_recipe(row)}" for row in found.recipes)
     yield from ("", "speed here, of uncompressed bytes")
     yield from _speeds(found)
     yield ""
@@ -90,6 +92,12 @@ def _backend(codec: Codec) -> str:
     if codec.backend is None:
         return f"missing (none of {', '.join(codec.backends)})"
     return f"{codec.backend} {codec.version or ''}".rstrip()
+
+
+def _recipe(row: RecipeRow) -> str:
+    if row.identity is None:
+        return f"{row.name}: its library is missing"
+    return row.identity + (f", levels {row.levels[0]} to {row.levels[-1]}" if row.levels else "")
 
 
 def _speeds(found: Examination) -> Iterator[str]:

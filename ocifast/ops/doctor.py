@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ocifast._native import sha256_kernel
 from ocifast._version import __version__
 from ocifast.codecs import CODECS, open_decoder
+from ocifast.codecs.recipe import RECIPES, recipe
 from ocifast.engine import Engine
 from ocifast.engine.plan import available_workers, cpu_quota
 from ocifast.errors import KernelUnavailable, WorkerError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from ocifast.engine.pool import StartMethod
 
-__all__ = ["Codec", "Examination", "Machine", "Problem", "examine"]
+__all__ = ["Codec", "Examination", "Machine", "Problem", "RecipeRow", "examine"]
 
 FEATURES: Final = (
     *("sha_ni", "ssse3", "sse4_1", "avx2", "bmi2", "pclmulqdq", "avx512f", "vpclmulqdq"),
@@ -35,7 +36,7 @@ FEATURES: Final = (
 )
 """What kernels of ours, ISA-L and libzstd look for, on x86-64 and on AArch64."""
 
-PACKAGES: Final = ("numpy", "rich", "isal", "zstandard", "backports.zstd", "xxhash")
+PACKAGES: Final = ("numpy", "rich", "isal", "deflate", "zstandard", "backports.zstd", "xxhash")
 SLOW_INFLATE: Final = "zlib"
 
 
@@ -67,6 +68,18 @@ class Codec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeRow:
+    """One recipe as it is here; `identity` is None where the library for it is missing."""
+
+    name: str
+    codec: str
+    identity: str | None
+    levels: tuple[int, ...]
+    default: bool
+    """Whether its codec uses it unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something that is slower than it could be, or broken, and what to do."""
 
@@ -85,6 +98,7 @@ class Examination:
     kernel: str
     kernels: tuple[sha256_kernel.Kernel, ...]
     codecs: tuple[Codec, ...]
+    recipes: tuple[RecipeRow, ...]
     workers: int
     start: str
     speeds: SelfTest | None
@@ -135,11 +149,24 @@ def examine(workers: int | None = None, *, start: StartMethod = "exec") -> Exami
         sha256_kernel.kernel().name,
         sha256_kernel.kernels(),
         codecs,
+        tuple(_recipes()),
         count,
         start,
         speeds,
         tuple(problems),
     )
+
+
+def _recipes() -> Iterator[RecipeRow]:
+    seen: set[str] = set()
+    for scheme in RECIPES:
+        try:
+            identity = recipe(scheme.codec, name=scheme.name).identity
+        except KernelUnavailable:
+            identity = None
+        default = scheme.codec not in seen
+        seen.add(scheme.codec)
+        yield RecipeRow(scheme.name, scheme.codec, identity, scheme.levels, default)
 
 
 def _machine() -> Machine:

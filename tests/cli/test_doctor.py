@@ -5,12 +5,13 @@ import json
 import pytest
 
 from ocifast.codecs import CODECS
+from ocifast.codecs.recipe import RECIPES, recipe
 from ocifast.errors import WorkerError
 from ocifast.ops import doctor
 
 KEYS = [
-    *("schema", "version", "machine", "packages", "kernel", "kernels", "codecs", "workers"),
-    *("start", "speeds", "problems"),
+    *("schema", "version", "machine", "packages", "kernel", "kernels", "codecs", "recipes"),
+    *("workers", "start", "speeds", "problems"),
 ]
 
 
@@ -22,6 +23,8 @@ def test_json_has_exactly_the_promised_keys(ocifast) -> None:
     assert found["schema"] == "ocifast.doctor/1"
     assert found["workers"] == 1
     assert [row["name"] for row in found["codecs"]] == list(CODECS)
+    assert [row["name"] for row in found["recipes"]] == [scheme.name for scheme in RECIPES]
+    assert found["recipes"][0]["identity"] == recipe("gzip").identity
     assert found["kernel"] in [row["name"] for row in found["kernels"] if row["available"]]
     assert found["speeds"]["layers_mb_per_s"] > 0
     assert found["speeds"]["wrong"] == []

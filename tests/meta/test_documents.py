@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.images import docker_files, make_sample, write_tar
 
 import ocifast
 
@@ -71,6 +72,7 @@ def test_the_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     with tarfile.open(tmp_path / "layer.tar.gz", "w:gz") as layer:
         layer.addfile(tarfile.TarInfo("etc/hostname"))
+    write_tar(tmp_path / "app.tar", docker_files(make_sample()))
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
 

@@ -6,14 +6,18 @@ import ocifast
 
 
 def test_all_is_sorted_and_complete() -> None:
+    for name in ocifast.__all__:
+        getattr(ocifast, name)  # some are loaded when they are first asked for
     public = {
         name
         for name, value in vars(ocifast).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+        if not name.startswith("_")
+        and not inspect.ismodule(value)
+        and name not in {"annotations", "TYPE_CHECKING"}
     }
     assert list(ocifast.__all__) == sorted(ocifast.__all__)
     assert set(ocifast.__all__) - {"__version__"} == public
-    assert len(ocifast.__all__) <= 30
+    assert len(ocifast.__all__) <= 50
 
 
 def test_every_exported_name_has_a_docstring() -> None:
