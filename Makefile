@@ -19,7 +19,7 @@ help:
 
 dev: $(NATIVE) ## build everything into .venv; quick when nothing changed
 
-demo: dev ## pack a real docker-archive from this machine's files and hash its layers
+demo: dev ## make a docker-archive of this machine's files; hash, convert and verify it
 	$(PY) benches/demo.py
 
 test: dev ## run the tests (some of them: make test TESTS=tests/unit)

@@ -1,8 +1,9 @@
-"""The demo: `docker save` an image made of this machine's own files, then hash its layers.
+"""The demo: `docker save` an image made of this machine's own files, hash it and convert it.
 
 The archive is real (`manifest.json`, a config with diff_ids, compressed layer blobs) and so are the
 files: the standard library, shared libraries, installed packages. It is made in a temporary folder
-and removed. What ocifast finds is held against the config; a difference is exit status 1.
+and removed. What ocifast finds is held against the config, and what it writes is verified; a
+difference is exit status 1.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ocifast
+from ocifast.cli.convert_table import table_lines
 
 MB = 1_000_000
 SHARES = {"standard library": 0.25, "shared libraries": 0.5, "packages and data": 0.25}
@@ -229,7 +231,25 @@ def main() -> int:
             f"made a docker-archive of {archive_size / MB:.0f} MB from this machine's files "
             f"in {time.perf_counter() - started:.1f} s\n"
         )
-        return hash_and_compare(layers, paths, diff_ids, workers)
+        differs = hash_and_compare(layers, paths, diff_ids, workers)
+        return differs or convert_and_verify(folder / "image.tar", folder / "images", diff_ids)
+
+
+def convert_and_verify(archive: Path, folder: Path, diff_ids: list[str]) -> int:
+    """Convert the archive into an OCI layout of zstd layers, and verify that."""
+    print("\nocifast convert image.tar -o oci:images --compress zstd")
+    report = ocifast.convert(str(archive), f"oci:{folder}", compress="zstd")
+    for line in table_lines(report):
+        print(f"  {line}" if line else "")
+    print("\nocifast verify oci:images")
+    verified = ocifast.verify(f"oci:{folder}")
+    print(f"  {verified.blobs} blobs, {rate(verified.bytes, verified.seconds)} as stored")
+    for problem in verified.problems:
+        print(f"  WRONG: {problem}", file=sys.stderr)
+    kept = [layer.diff_id for layer in report.images[0].layers] == diff_ids
+    if not kept:
+        print("  WRONG: the diff_ids are not those of the archive", file=sys.stderr)
+    return int(not (verified.ok and kept))
 
 
 def hash_and_compare(
