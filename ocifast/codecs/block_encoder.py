@@ -29,14 +29,21 @@ SPARE_BLOCKS: Final = 2
 class Block:
     """A piece of input and, later, what became of it; `output` is None until then."""
 
-    __slots__ = ("is_last", "length", "memory", "output", "release")
+    __slots__ = ("is_last", "length", "memory", "number", "output", "release")
 
     def __init__(
-        self, memory: Memory, length: int, release: Callable[[], object] | None, *, is_last: bool
+        self,
+        memory: Memory,
+        length: int,
+        release: Callable[[], object] | None,
+        *,
+        number: int,
+        is_last: bool,
     ) -> None:
         self.memory = memory
         self.length = length
         self.release = release
+        self.number = number
         self.is_last = is_last
         self.output: bytes | None = None
 
@@ -49,7 +56,7 @@ class Block:
 
 
 class BlockEncoder:
-    """Implements `Encoder` over ``squeeze(block, is_last) -> bytes``.
+    """Implements `Encoder` over ``squeeze(block, number, is_last) -> bytes``; numbers count from 0.
 
     With `threads` of 0 blocks are squeezed inside `feed` and `finish`. With more than one thread
     `squeeze` is called concurrently and must not keep state; with one, blocks come in order. The
@@ -58,7 +65,7 @@ class BlockEncoder:
 
     def __init__(
         self,
-        squeeze: Callable[[memoryview, bool], bytes],
+        squeeze: Callable[[memoryview, int, bool], bytes],
         block_size: int,
         threads: int,
         wake: Callable[[], object] | None,
@@ -77,6 +84,7 @@ class BlockEncoder:
         self._open: Memory | None = None
         self._release: Callable[[], object] | None = None
         self._filled = 0
+        self._blocks = 0
         self._finished = False
         self._closed = False
         self._given_up = False
@@ -121,7 +129,8 @@ class BlockEncoder:
         if self._open is None:
             self._open = self._spare.pop() if self._spare else bytearray(self._block_size)
         count = min(self._block_size - self._filled, len(view))
-        self._open[self._filled : self._filled + count] = view[:count]
+        # Through a view: a bytearray's own slices copy what is assigned to them first.
+        memoryview(self._open)[self._filled : self._filled + count] = view[:count]
         self._filled += count
         return view[count:]
 
@@ -157,9 +166,8 @@ class BlockEncoder:
         self._given_up = not self.done
         with self._changed:
             self._closed = True
-            waiting = [*self._waiting, Block(bytearray(), 0, self._release, is_last=True)]
+            waiting = [*self._waiting, self._new_block(is_last=True)]
             self._waiting.clear()
-            self._release = None
             self._changed.notify_all()
         for block in waiting:
             block.give_back()
@@ -173,8 +181,7 @@ class BlockEncoder:
         self._squeeze = _refuse  # what the codec holds, threads of its library among it, goes now
 
     def _hand_over(self, *, is_last: bool) -> None:
-        block = Block(self._open or bytearray(), self._filled, self._release, is_last=is_last)
-        self._open, self._filled, self._release = None, 0, None
+        block = self._new_block(is_last=is_last)
         self._start_thread()
         with self._changed:
             self._unordered.append(block)
@@ -183,6 +190,14 @@ class BlockEncoder:
                 self._changed.notify()
         if not self._threads:
             self._work_on(block)
+
+    def _new_block(self, *, is_last: bool) -> Block:
+        """Take what has been filled, or nothing, for a block."""
+        memory = bytearray() if self._open is None else self._open
+        block = Block(memory, self._filled, self._release, number=self._blocks, is_last=is_last)
+        self._open, self._filled, self._release = None, 0, None
+        self._blocks += 1
+        return block
 
     def _start_thread(self) -> None:
         """Add a thread with each block until there are enough, so that small input needs one."""
@@ -219,7 +234,8 @@ class BlockEncoder:
 
     def _work_on(self, block: Block) -> None:
         try:
-            output = self._squeeze(memoryview(block.memory)[: block.length], block.is_last)
+            filled = memoryview(block.memory)[: block.length]
+            output = self._squeeze(filled, block.number, block.is_last)
         except BaseException as error:  # noqa: BLE001 - told by take(), where somebody listens
             self._error = error
             return
@@ -235,5 +251,5 @@ class BlockEncoder:
                     self._outputs.append(ready)
 
 
-def _refuse(_block: memoryview, _is_last: bool) -> bytes:  # noqa: FBT001 - called by position
+def _refuse(_block: memoryview, _number: int, _is_last: bool) -> bytes:  # noqa: FBT001 - by position
     raise StateError("the encoder is closed")

@@ -43,7 +43,7 @@ class Scheme(NamedTuple):
 
 
 RECIPES: Final[tuple[Scheme, ...]] = (
-    Scheme("gzip-libdeflate", 1, "gzip", tuple(range(1, 13)), 3, block_size=1 << 20),
+    Scheme("gzip-libdeflate", 1, "gzip", tuple(range(1, 13)), 2, block_size=1 << 20),
     Scheme("zstd-long", 1, "zstd", tuple(range(1, 20)), 2, window_size=1 << 24, job_size=1 << 23),
     Scheme("none", 1, "identity", (), None),
 )

@@ -98,7 +98,7 @@ class ZstdSqueeze:
         self._parameters = parameters
         self._stream: PackageStream | StdlibStream | None = None
 
-    def __call__(self, piece: memoryview, is_last: bool) -> bytes:  # noqa: FBT001 - by position
+    def __call__(self, piece: memoryview, _number: int, is_last: bool) -> bytes:  # noqa: FBT001
         try:
             if self._stream is None:
                 kind = PackageStream if self._module.__name__ == _PACKAGE else StdlibStream

@@ -124,6 +124,14 @@ def test_gzip_is_a_member_for_each_block_with_a_constant_header():
     assert gzip.decompress(encode(chosen, pieces(LAYER))) == LAYER
 
 
+def test_gzip_level_2_takes_level_1_for_two_blocks_of_five():
+    plain = tar_like("in turn", 6 * MIB + 12_345)
+    parts = [plain[start : start + MIB] for start in range(0, len(plain), MIB)]
+    levels = (3, 1, 3, 1, 3, 3, 1)
+    expected = [encode(recipe("gzip", level=n), [p]) for n, p in zip(levels, parts, strict=True)]
+    assert encode(recipe("gzip", level=2), pieces(plain), 2) == b"".join(expected)
+
+
 def test_no_input_is_one_empty_member_or_frame():
     assert gzip.decompress(encode(recipe("gzip"), [])) == b""
     assert len(encode(recipe("gzip"), [b"", b""])) <= 25
@@ -187,7 +195,7 @@ class Slow:
         self.allowed = threading.Semaphore(0)
         self.began = threading.Semaphore(0)
 
-    def __call__(self, block, is_last):
+    def __call__(self, block, number, is_last):
         self.began.release()
         assert self.allowed.acquire(timeout=60)
         return bytes(block[:1]) or b"-"
@@ -210,7 +218,7 @@ def test_it_is_full_when_its_threads_have_work_and_two_blocks_wait(threads):
 
 
 def test_it_stays_full_until_output_is_taken():
-    encoder = BlockEncoder(lambda block, _last: bytes(block), 4, 0, None)
+    encoder = BlockEncoder(lambda block, _number, _last: bytes(block), 4, 0, None)
     while not encoder.full:
         encoder.feed(b"abcd")
     assert encoder.full
@@ -222,7 +230,7 @@ def test_it_stays_full_until_output_is_taken():
 def test_output_comes_in_order_however_late_a_block_is_done():
     first, rung = threading.Event(), threading.Event()
 
-    def squeeze(block, _last):
+    def squeeze(block, _number, _last):
         if block[0] == 0:
             assert first.wait(60)
         return bytes(block)
@@ -248,7 +256,7 @@ def test_output_comes_in_order_however_late_a_block_is_done():
 def test_a_failure_in_a_thread_is_told_by_take_and_rings(threads, error):
     rung = threading.Event()
 
-    def squeeze(block, _last):
+    def squeeze(block, _number, _last):
         if block[0] == 2:
             raise error
         return bytes(block)
@@ -271,7 +279,7 @@ def test_a_failure_in_a_thread_is_told_by_take_and_rings(threads, error):
 def test_a_failure_between_a_look_for_output_and_one_for_room_rings(threads):
     may_fail, rung = threading.Event(), threading.Event()
 
-    def squeeze(block, _last):
+    def squeeze(block, _number, _last):
         assert may_fail.wait(60)
         raise MemoryError("none left")
 
