@@ -1,13 +1,14 @@
-"""gzip for writing: a member for each block of input, made by libdeflate.
+"""gzip for writing: a member for each block of input, made by a library that does it all at once.
 
 Members are independent, so any number of threads gives the same bytes, and a reader may start at
-any of them. Invariant: a member's header is what libdeflate writes: no name, no time, system
-unknown; only its "extra flags" byte tells fast from thorough levels.
+any of them. Invariant: a member's header says no name and no time; the system is unknown, or Unix
+where zlib writes it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import zlib
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocifast.codecs.base import import_backend
 from ocifast.codecs.block_encoder import BlockEncoder
@@ -15,7 +16,9 @@ from ocifast.codecs.block_encoder import BlockEncoder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["open_gzip_encoder"]
+    Compress: TypeAlias = Callable[[memoryview, int], bytes]
+
+__all__ = ["gzip_compress", "open_gzip_encoder"]
 
 IN_TURN: Final[dict[int, tuple[int, ...]]] = {2: (3, 1, 3, 1, 3)}
 """Levels that are made of others of libdeflate's, block after block. Its own level 2 saves 7 % of
@@ -24,19 +27,29 @@ level 3's time and makes 1.3 % more of it; taking level 1 for two blocks of five
 """
 
 
-def open_gzip_encoder(
-    level: int, block_size: int, threads: int, wake: Callable[[], object] | None
-) -> BlockEncoder:
-    """Make an encoder; `level` is libdeflate's, 1 to 12, but for those `IN_TURN`.
+def gzip_compress(library: str, level: int) -> Compress:
+    """Give ``compress(block, number) -> member`` of a library; `number` counts blocks from 0.
 
     Raises:
-        KernelUnavailable: The package `deflate` is not installed.
+        KernelUnavailable: The package is not installed.
     """
-    compress = import_backend(("deflate",), None).gzip_compress
+    if library == "zlib":
+        return lambda block, _number: zlib.compress(block, level, 31)
+    if library == "isal":
+        isal = import_backend(("isal.igzip_lib",), None)
+        squeeze, flag = isal.compress, isal.COMP_GZIP
+        return lambda block, _number: squeeze(block, level, flag)
+    deflate = import_backend(("deflate",), None).gzip_compress
     levels = IN_TURN.get(level, (level,))
+    return lambda block, number: deflate(block, levels[number % len(levels)])
+
+
+def open_gzip_encoder(
+    compress: Compress, block_size: int, threads: int, wake: Callable[[], object] | None
+) -> BlockEncoder:
+    """Make an encoder of what `gzip_compress` gives."""
 
     def squeeze(block: memoryview, number: int, _is_last: bool) -> bytes:  # noqa: FBT001
-        member: bytes = compress(block, levels[number % len(levels)])
-        return member
+        return compress(block, number)
 
     return BlockEncoder(squeeze, block_size, threads, wake)

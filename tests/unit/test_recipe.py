@@ -34,6 +34,9 @@ def test_identities_are_unique_and_say_level_and_library():
     assert found.identity == f"gzip-libdeflate/1:level=6 (deflate {found.library_version})"
     assert recipe("zstd").identity.startswith("zstd-long/1:level=2 (libzstd 1.")
     assert recipe("none").identity == "none/1"
+    fast = recipe("gzip", name="gzip-isal").identity
+    assert fast.startswith("gzip-isal/1:level=1 (isal ")
+    assert fast.endswith(", other bytes on other CPUs)")
 
 
 @pytest.mark.parametrize("chosen", ALL, ids=lambda each: each.identity)
