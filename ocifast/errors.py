@@ -9,6 +9,7 @@ The tree; `except OcifastError` is all a caller needs::
     │   ├── DigestSyntaxError               a digest string
     │   ├── DocumentError                   a JSON document: manifest, index, config, layout header
     │   ├── ReferenceSyntaxError            what a person typed to name an image
+    │   ├── TreeError                       a file that cannot be in a layer, or changed meanwhile
     │   └── StoreError                      a folder or archive that should hold an image
     ├── VerificationError                   well-formed, but not the expected bytes
     │   ├── DigestMismatch
@@ -51,6 +52,7 @@ __all__ = [
     "StateError",
     "StoreError",
     "TarError",
+    "TreeError",
     "UnknownCodec",
     "UnknownRecipe",
     "UnsupportedError",
@@ -155,6 +157,20 @@ class StoreError(FormatError):
             if self.name
             else (f"{self.store}: {self.reason}")
         )
+
+
+class TreeError(FormatError):
+    """A file of a tree cannot be packed: its name, or what happened to it since it was listed.
+
+    `path` is relative to the tree, as a str with surrogateescape.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 class VerificationError(OcifastError):

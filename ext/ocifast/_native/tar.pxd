@@ -44,7 +44,8 @@ cdef extern from "tar.h" nogil:
     size_t ocf_tar_check_table(
         const uint8_t *rows, size_t count, const uint8_t *heap, size_t heap_size)
     ctypedef struct ocf_tar_row:
-        pass
+        uint64_t path_offset, size
+        uint32_t path_size
 
 cdef extern from "tar_internal.h" nogil:
     int ocf_bytes_set(ocf_bytes *b, const void *data, size_t size)

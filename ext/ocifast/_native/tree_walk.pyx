@@ -1,0 +1,113 @@
+"""What is in a folder, as the table of a layer: rows and heap, without a Python object an entry.
+
+It lists and opens no file. Invariant: the same tree gives the same table, whatever the order in
+which the file system names things.
+"""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_bytes
+
+import os
+
+from ocifast.errors import TreeError
+
+cdef dict REASONS = {
+    OCF_WALK_WHITEOUT: "a layer cannot hold this name: it would remove a file of the layers below",
+    OCF_WALK_DEPTH: "it is more than 1024 folders deep",
+    OCF_WALK_XATTR: "it has an xattr of more than 64 KiB, or too many of them",
+    OCF_WALK_TARGET: "it points to more than 4096 bytes",
+}
+
+
+@cython.final
+cdef class Walk:
+    """One walk: owns its memory, and stashes what a callback raises."""
+
+    cdef ocf_walk *walk
+    cdef object keep, raised
+
+    def __cinit__(self):
+        self.walk = <ocf_walk *>calloc(1, sizeof(ocf_walk))
+        if self.walk == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.walk != NULL:
+            ocf_walk_free(self.walk)
+            free(self.walk)
+
+    cdef int begin(self, object keep, bint xattrs) except -1:
+        if ocf_walk_init(self.walk, xattrs) != OCF_OK:
+            raise MemoryError
+        self.keep = keep
+        self.walk.context = <void *>self
+        if keep is not None:
+            self.walk.ask = ask
+        self.walk.poll = poll
+        return 0
+
+    cdef int check(self, int status) except -1:
+        if status == OCF_OK:
+            return 0
+        if status == OCF_NO_MEMORY:
+            raise MemoryError
+        cdef int error = self.walk.error
+        if error == 0:
+            raise self.raised
+        # copies, for a person
+        name = os.fsdecode(<bytes>self.walk.path.data[:self.walk.path.size])
+        if error in REASONS:
+            raise TreeError(name, REASONS[error])
+        raise OSError(error, os.strerror(error), name)
+
+
+cdef int ask(void *context, const uint8_t *path, size_t size, int is_folder) noexcept with gil:
+    cdef Walk walk = <Walk>context
+    try:
+        return 1 if walk.keep(<bytes>path[:size], bool(is_folder)) else 0  # copies the path
+    except BaseException as error:
+        walk.raised = error
+        return -1
+
+
+cdef int poll(void *context) noexcept with gil:
+    cdef Walk walk = <Walk>context
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        walk.raised = error
+        return -1
+    return 0
+
+
+cdef HeapBytes take(ocf_bytes *source):
+    """Move a buffer out: no copy."""
+    cdef HeapBytes result = HeapBytes()
+    result.data = source.data
+    result.size = <Py_ssize_t>source.size
+    memset(source, 0, sizeof(source[0]))
+    return result
+
+
+def walk(
+    root: int, keep: object = None, *, xattrs: bool = True
+) -> tuple[HeapBytes, HeapBytes, list[bytes]]:
+    """List all below the open folder `root`: rows, their heap, and the paths of sockets, left out.
+
+    `keep(path, is_directory)` may leave an entry out, and with it all below. Raises TreeError for
+    what no layer can hold, OSError for what cannot be read; both name it.
+    """
+    cdef Walk state = Walk()
+    cdef int status, descriptor = root
+    state.begin(keep, xattrs)
+    with nogil:
+        status = ocf_walk_run(state.walk, descriptor)
+    state.check(status)
+    rows, heap = take(&state.walk.rows), take(&state.walk.heap)
+    left_out = [path for path in bytes(take(&state.walk.left_out)).split(b"\0") if path]
+    return rows, heap, left_out
