@@ -19,7 +19,7 @@ help:
 
 dev: $(NATIVE) ## build everything into .venv; quick when nothing changed
 
-demo: dev ## make a docker-archive of this machine's files; hash, convert and verify it
+demo: dev ## make a docker-archive of this machine's files; hash, convert, verify and pack
 	$(PY) benches/demo.py
 
 test: dev ## run the tests (some of them: make test TESTS=tests/unit)

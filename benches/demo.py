@@ -232,7 +232,8 @@ def main() -> int:
             f"in {time.perf_counter() - started:.1f} s\n"
         )
         differs = hash_and_compare(layers, paths, diff_ids, workers)
-        return differs or convert_and_verify(folder / "image.tar", folder / "images", diff_ids)
+        differs = differs or convert_and_verify(folder / "image.tar", folder / "images", diff_ids)
+        return differs or pack_and_hash(folder)
 
 
 def convert_and_verify(archive: Path, folder: Path, diff_ids: list[str]) -> int:
@@ -250,6 +251,34 @@ def convert_and_verify(archive: Path, folder: Path, diff_ids: list[str]) -> int:
     if not kept:
         print("  WRONG: the diff_ids are not those of the archive", file=sys.stderr)
     return int(not (verified.ok and kept))
+
+
+def pack_and_hash(folder: Path) -> int:
+    """Pack the standard library in three ways, and hash what came out."""
+    tree = sysconfig.get_path("stdlib")
+    print(f"\nocifast pack {tree} -o LAYER")
+    row = "  {:<12} {:>9} {:>9} {:>8} {:>7}  {:<20} {:<20}".format
+    print(row("compress", "stored MB", "tar MB", "entries", "s", "digest", "diff_id"))
+    leave_out = ("__pycache__", "site-packages", "dist-packages")
+    wrong = 0
+    for compress in ("none", "zstd", "gzip"):
+        made = ocifast.pack_layer(tree, folder / compress, compress=compress, exclude=leave_out)
+        found = ocifast.hash_layer(folder / compress, profile="strict")
+        print(
+            row(
+                compress,
+                f"{made.size / MB:.1f}",
+                f"{made.uncompressed_size / MB:.1f}",
+                f"{made.entries:,}",
+                f"{made.seconds:.2f}",
+                made.digest[:19] + "…",
+                made.diff_id[:19] + "…",
+            )
+        )
+        wrong |= (made.digest, made.diff_id) != (found.digest, found.diff_id)
+    if wrong:
+        print("  WRONG: a layer is not what it was packed as", file=sys.stderr)
+    return int(wrong)
 
 
 def hash_and_compare(

@@ -28,6 +28,7 @@ from ocifast.errors import (
     StateError,
     StoreError,
     TarError,
+    TreeError,
     UnknownCodec,
     UnknownRecipe,
     UnsupportedError,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from ocifast.ops.convert import convert
     from ocifast.ops.image import open_image
     from ocifast.ops.inspect import Inspection, inspect
+    from ocifast.ops.pack import pack_layer
+    from ocifast.ops.packing import PackedLayer
     from ocifast.ops.verification import Verification
     from ocifast.ops.verify import verify
     from ocifast.transports.base import Image
@@ -80,11 +83,13 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "OcifastError",
+    "PackedLayer",
     "ReferenceSyntaxError",
     "SizeMismatch",
     "StateError",
     "StoreError",
     "TarError",
+    "TreeError",
     "UnknownCodec",
     "UnknownRecipe",
     "UnsupportedError",
@@ -98,6 +103,7 @@ __all__ = [
     "hash_layers",
     "inspect",
     "open_image",
+    "pack_layer",
     "verify",
 ]
 
@@ -108,10 +114,12 @@ _LATER = {
     "ConvertedLayer": "conversion",
     "Image": "image",
     "Inspection": "inspect",
+    "PackedLayer": "packing",
     "Verification": "verification",
     "convert": "convert",
     "inspect": "inspect",
     "open_image": "image",
+    "pack_layer": "pack",
     "verify": "verify",
 }
 

@@ -36,6 +36,7 @@ VERBS: Final = {
     "ls": "the entry table of a layer",
     "inspect": "what an image is: names, platforms, config, layers",
     "verify": "recompute every digest and diff_id of an image",
+    "pack": "a folder into a layer, or into an image",
     "convert": "images into another format or compression, many at once",
     "doctor": "what this machine and this installation can do",
 }

@@ -9,6 +9,7 @@ whether the result becomes visible is decided by whoever gave it.
 from __future__ import annotations
 
 import os
+import stat
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,8 @@ class ConvertPass(HashPass):
         self, spec: Mapping[str, Any], source: int | Reader | tuple[int | Reader, int], arena: Arena
     ) -> None:
         reader, self._out = source if isinstance(source, tuple) else (source, -1)
+        # what is no file, as standard output may be, is not for us to bring to a disk
+        self._is_file = self._out >= 0 and stat.S_ISREG(os.fstat(self._out).st_mode)
         self._encoder: Encoder | None = None
         self._piece = memoryview(b"")
         self._written = self._synced = 0
@@ -119,7 +122,7 @@ class ConvertPass(HashPass):
                 data = data[count:]
                 self._written += count
         unsynced = self._written - self._synced
-        if unsynced >= SYNC_BYTES:
+        if unsynced >= SYNC_BYTES and self._is_file:
             os.posix_fadvise(self._out, self._synced, unsynced, os.POSIX_FADV_DONTNEED)
             self._synced = self._written
 
@@ -167,8 +170,9 @@ class ConvertPass(HashPass):
     def _report(self, read: dict[str, Any]) -> dict[str, Any] | None:
         if self._out < 0:
             return None
-        with named(OUTPUT):
-            os.fdatasync(self._out)
+        if self._is_file:
+            with named(OUTPUT):
+                os.fdatasync(self._out)
         if self._encoder is None:
             return {**read, "recipe": None}
         return {

@@ -189,6 +189,7 @@ def _job(index: int, opened: Opened, spec: dict[str, Any]) -> Job:
     codec = sniff(opened.head) if opened.head else "gzip"
     cost = UNKNOWN_COST if opened.size is None else opened.size * COST.get(codec, 0)
     weight = 1 if codec == "identity" else CAPACITY
+    spec = {**spec, "window": opened.window}
     return Job(index, TASK, spec, opened.open, cost, weight, local=opened.local)
 
 

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
         | Readable
         | ReadableBuffer
         | Iterable[ReadableBuffer]
+        | "Window"
     )
 
-__all__ = ["DescriptorReader", "Opened", "open_source"]
+__all__ = ["DescriptorReader", "Opened", "Window", "open_source"]
 
 HEAD_BYTES: Final = 16
 OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC
@@ -53,10 +54,20 @@ class Reader(Protocol):
         """Let go of what was opened."""
 
 
+class Window(NamedTuple):
+    """A part of a regular file, such as a layer within an archive; `open` gives a descriptor."""
+
+    name: str
+    open: Callable[[], int]
+    offset: int
+    size: int
+
+
 class Opened(NamedTuple):
     """A source seen from outside: a name for messages, how to open it, and what to expect.
 
     `size` is None when only reading will tell; `head` is the first bytes, when peeking is free.
+    `window` is the part that is meant, [offset, size], where it is not all.
     """
 
     name: str
@@ -64,6 +75,7 @@ class Opened(NamedTuple):
     local: bool
     size: int | None
     head: bytes
+    window: list[int] | None = None
 
 
 def open_source(source: Source) -> Opened:
@@ -73,6 +85,8 @@ def open_source(source: Source) -> Opened:
         OSError: The path cannot be opened, or is a directory.
         TypeError: It is none of the kinds.
     """
+    if isinstance(source, Window):
+        return _window(source)
     if isinstance(source, (str, os.PathLike)):
         return _path(os.fspath(source))
     if isinstance(source, int):
@@ -88,6 +102,16 @@ def open_source(source: Source) -> Opened:
         size=len(view),
         head=bytes(view[:HEAD_BYTES]),
     )
+
+
+def _window(source: Window) -> Opened:
+    descriptor = source.open()
+    try:
+        head = os.pread(descriptor, min(HEAD_BYTES, source.size), source.offset)
+    finally:
+        os.close(descriptor)
+    window = [source.offset, source.size]
+    return Opened(source.name, source.open, local=False, size=source.size, head=head, window=window)
 
 
 def _path(path: str | bytes) -> Opened:

@@ -73,6 +73,7 @@ def test_the_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with tarfile.open(tmp_path / "layer.tar.gz", "w:gz") as layer:
         layer.addfile(tarfile.TarInfo("etc/hostname"))
     write_tar(tmp_path / "app.tar", docker_files(make_sample()))
+    (tmp_path / "rootfs/etc").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
 
