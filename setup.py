@@ -23,6 +23,7 @@ MODULES = {
     "tar": "tar_field tar_pax tar_paths tar_sparse tar_table tar_entry tar_parser",
     "zstd_frame": "zstd_frame",
     "scan": "",
+    "chunk": "chunk",
     "tree_walk": "tree_walk tree_xattr tar_table",
     "tree_tar": "tree_tar tree_header tar_table",
     "arena": "arena",

@@ -34,6 +34,7 @@ __all__ = ["VERBS", "build_parser", "main"]
 VERBS: Final = {
     "hash": "digest, diff_id, sizes and entries of layers",
     "ls": "the entry table of a layer",
+    "cat": "one file of a layer",
     "inspect": "what an image is: names, platforms, config, layers",
     "verify": "recompute every digest and diff_id of an image",
     "pack": "a folder into a layer, or into an image",

@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--append-to", metavar="oci:FOLDER:NAME", help="put the layer on top of this image"
     )
-    parser.add_argument("--compress", choices=("gzip", "zstd", "none"), help="how (default: gzip)")
+    parser.add_argument(
+        "--compress", choices=("gzip", "zstd", "zstd:chunked", "none"), help="how (default: gzip)"
+    )
     parser.add_argument("--level", metavar="N", type=int, help="of gzip 1..12, of zstd 1..19")
     parser.add_argument("--recipe", metavar="NAME", help="by name: ocifast doctor lists them")
     _add_metadata(parser)

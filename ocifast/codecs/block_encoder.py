@@ -118,9 +118,18 @@ class BlockEncoder:
         if release is not None and self._filled == 0 and len(view) == self._block_size:
             self._open, self._filled, self._release = view, len(view), release
             return True
+        self.add(view)
+        return False
+
+    def add(self, view: memoryview) -> None:
+        """Copy a part of a piece, for one who cuts blocks and has looked whether this is full."""
         while view:
             view = self._fill(view)
-        return False
+
+    def cut(self) -> None:
+        """End the block being filled where it is, if anything is in it."""
+        if self._filled:
+            self._hand_over(is_last=False)
 
     def _fill(self, view: memoryview) -> memoryview:
         """Copy as much as the block has room for, and give the rest."""

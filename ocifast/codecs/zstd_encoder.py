@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-__all__ = ["open_zstd_encoder", "parameters_of", "zstd_library"]
+__all__ = ["open_zstd_encoder", "parameters_of", "zstd_frames", "zstd_library"]
 
 PIECE_SIZE: Final = 1 << 20
 """Input is handed to libzstd in pieces of this size; they leave no trace in the output."""
@@ -133,6 +133,19 @@ def zstd_library(backend: str | None = None) -> tuple[ModuleType, str]:
     if module.__name__ == _PACKAGE:
         return module, ".".join(map(str, module.ZSTD_VERSION))
     return module, str(module.zstd_version)
+
+
+def zstd_frames(level: int) -> Callable[[memoryview], bytes]:
+    """Give a function that makes a frame of its own of what it gets; for one thread at a time.
+
+    Raises:
+        KernelUnavailable: There is no module for it.
+    """
+    module, _ = zstd_library()
+    if module.__name__ == _PACKAGE:
+        compress: Callable[[memoryview], bytes] = module.ZstdCompressor(level=level).compress
+        return compress
+    return lambda data: bytes(module.compress(data, level))
 
 
 def open_zstd_encoder(

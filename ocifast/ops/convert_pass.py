@@ -13,9 +13,10 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ocifast.codecs.recipe import Recipe, open_encoder
+from ocifast.codecs.recipe import Recipe, check_recipe, open_encoder
 from ocifast.errors import DiffIdMismatch
 from ocifast.ops.hash_pass import HashPass
+from ocifast.ops.seekable_encoder import SeekableEncoder
 from ocifast.spec.media_type import layer_media_type
 from ocifast.transports.pending_file import OUTPUT, named
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ocifast.spec.digest import Digest
 
 __all__ = ["ConvertPass"]
+
+SEEKABLE_CODEC: Final = "zstd:chunked"
 
 SYNC_BYTES: Final = 8 << 20
 """How much is written before the kernel is made to start writing it to disk (which this advice
@@ -68,7 +71,11 @@ class ConvertPass(HashPass):
     def _open_encoder(self, spec: Mapping[str, Any], arena: Arena) -> None:
         self._recipe = Recipe.from_dict(spec["recipe"])
         self._out_lane = self._open_lane()
-        self._encoder = open_encoder(self._recipe, spec["threads"], arena.wake)
+        if self._recipe.codec == SEEKABLE_CODEC:
+            check_recipe(self._recipe)
+            self._encoder = SeekableEncoder(self._recipe.level or 0, spec["threads"], arena.wake)
+        else:
+            self._encoder = open_encoder(self._recipe, spec["threads"], arena.wake)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -178,8 +185,9 @@ class ConvertPass(HashPass):
         return {
             "digest": self._digest,
             "size": self._written,
-            "media_type": layer_media_type(self._recipe.codec),
+            "media_type": layer_media_type(self._recipe.codec.partition(":")[0]),
             "recipe": self._recipe.identity,
+            "annotations": getattr(self._encoder, "annotations", {}),
         }
 
     def abandon(self) -> bool:

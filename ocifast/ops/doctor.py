@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ocifast._native import sha256_kernel
 from ocifast._version import __version__
 from ocifast.codecs import CODECS, open_decoder
-from ocifast.codecs.recipe import RECIPES, recipe
+from ocifast.codecs.recipe import RECIPES, SEEKABLE, recipe
 from ocifast.engine import Engine
 from ocifast.engine.plan import available_workers, cpu_quota
 from ocifast.errors import KernelUnavailable, WorkerError
@@ -159,7 +159,7 @@ def examine(workers: int | None = None, *, start: StartMethod = "exec") -> Exami
 
 def _recipes() -> Iterator[RecipeRow]:
     seen: set[str] = set()
-    for scheme in RECIPES:
+    for scheme in (*RECIPES, *SEEKABLE):
         try:
             identity = recipe(scheme.codec, name=scheme.name).identity
         except KernelUnavailable:

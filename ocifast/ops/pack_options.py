@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from ocifast.codecs.recipe import RECIPES, Recipe, recipe
+from ocifast.codecs.recipe import RECIPES, SEEKABLE, Recipe, recipe
 from ocifast.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GZIP_LEVEL", "OwnerRule", "PackOptions", "Sort", "clean_prefix", "recipe_of"]
 
-Compression: TypeAlias = Literal["gzip", "zstd", "none"]
+Compression: TypeAlias = Literal["gzip", "zstd", "zstd:chunked", "none"]
 Sort: TypeAlias = Literal["name", "extension"]
 
 GZIP_LEVEL: Final = 6
@@ -96,7 +96,8 @@ def recipe_of(options: PackOptions) -> Recipe | None:
         >>> recipe_of(PackOptions()).level, recipe_of(PackOptions(compress="none"))
         (6, None)
     """
-    named = next((scheme.codec for scheme in RECIPES if scheme.name == options.recipe), None)
+    schemes = (*RECIPES, *SEEKABLE)
+    named = next((scheme.codec for scheme in schemes if scheme.name == options.recipe), None)
     compress = options.compress or named or "gzip"
     level = options.level
     if level is None and compress == "gzip" and options.recipe is None:

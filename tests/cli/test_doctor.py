@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ocifast.codecs import CODECS
-from ocifast.codecs.recipe import RECIPES, recipe
+from ocifast.codecs.recipe import RECIPES, SEEKABLE, recipe
 from ocifast.errors import WorkerError
 from ocifast.ops import doctor
 
@@ -23,7 +23,9 @@ def test_json_has_exactly_the_promised_keys(ocifast) -> None:
     assert found["schema"] == "ocifast.doctor/1"
     assert found["workers"] == 1
     assert [row["name"] for row in found["codecs"]] == list(CODECS)
-    assert [row["name"] for row in found["recipes"]] == [scheme.name for scheme in RECIPES]
+    assert [row["name"] for row in found["recipes"]] == [
+        scheme.name for scheme in (*RECIPES, *SEEKABLE)
+    ]
     assert found["recipes"][0]["identity"] == recipe("gzip").identity
     assert found["kernel"] in [row["name"] for row in found["kernels"] if row["available"]]
     assert found["speeds"]["layers_mb_per_s"] > 0

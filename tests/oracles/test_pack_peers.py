@@ -12,6 +12,8 @@ from support.images import Sample
 from support.packing import WHEN, age, make_tree, mtree, pack
 
 import ocifast
+from ocifast.formats.toc import TocEntry
+from ocifast.ops.seekable_layer import open_seekable
 
 Oracle = Callable[[str], str]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="owners and devices are made by root only")
@@ -149,3 +151,44 @@ def test_an_image_packed_from_a_folder_runs(
     ocifast.convert(f"oci:{tmp_path}/layout", f"docker-archive:{tmp_path}/out.tar", workers=0)
     engine("load", "--input", str(tmp_path / "out.tar"))
     assert engine.output_of("example.com/packed:1", "/check", "/etc/kept") == ["/etc/kept: packed"]
+
+
+def test_podman_pulls_and_runs_a_zstd_chunked_layer(
+    podman: Client, program: bytes, tmp_path: Path
+) -> None:
+    top = tmp_path / "tree"
+    (top / "etc").mkdir(parents=True)
+    (top / "etc/kept").write_text("chunked")
+    (top / "check").write_bytes(program)
+    (top / "check").chmod(0o755)
+    pack(top, f"oci:{tmp_path}/layout:app", compress="zstd:chunked")
+    identity = podman("pull", "-q", f"oci:{tmp_path}/layout:app").strip()
+    assert podman.output_of(identity, "/check", "/etc/kept") == ["/etc/kept: chunked"]
+    podman.forget_images()
+
+
+def test_skopeo_writes_a_toc_that_is_read_here(oracle: Oracle, tree: Path, tmp_path: Path) -> None:
+    """What the reference writes of the same tar says the same, file by file."""
+    (tree / os.fsdecode(b"\xff\xfe")).unlink()
+    pack(tree, f"oci:{tmp_path}/layout:app", compress="gzip")
+    ours = pack(tree, tmp_path / "ours", compress="zstd:chunked")
+    command = [oracle("skopeo"), "copy", "-q", "--dest-compress-format", "zstd:chunked"]
+    subprocess.run(
+        [*command, f"oci:{tmp_path}/layout:app", f"oci:{tmp_path}/theirs:app"], check=True
+    )
+    image = ocifast.open_image(f"oci:{tmp_path}/theirs:app")
+    assert image.layers[0].diff_id == ours.diff_id
+    blob = tmp_path / "theirs/blobs/sha256" / image.layers[0].descriptor.digest.encoded
+    theirs = _entries(blob)
+    assert [(e.path, e.kind, e.size, e.mode, e.digest) for e in theirs if e.size] == [
+        (e.path, e.kind, e.size, e.mode, e.digest) for e in _entries(tmp_path / "ours") if e.size
+    ]
+
+
+def _entries(path: Path) -> tuple[TocEntry, ...]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        found = open_seekable(descriptor)
+        return found.entries if found else ()
+    finally:
+        os.close(descriptor)

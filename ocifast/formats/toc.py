@@ -1,0 +1,192 @@
+"""A TOC as it is read: what a seekable blob says it holds, and where, strictly looked at.
+
+The claims of a blob about itself; whoever reads files by them checks their digests. Invariant: what
+comes out is ordered, lies within the blob, and names no path twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ocifast.errors import DigestSyntaxError, DocumentError
+from ocifast.formats.zstd_chunked import TYPES, Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ocifast.tree.entry import EntryKind
+
+__all__ = ["TOC_BYTES", "TocEntry", "parse_toc"]
+
+TOC_BYTES: Final = 150 << 20
+"""No longer TOC is read; containers/storage has the same cap."""
+KINDS: Final = {word: kind for kind, word in TYPES.items()}
+SIZE_MAX: Final = 2**63 - 1
+DOCUMENT: Final = "TOC"
+
+
+class TocEntry(NamedTuple):
+    """What a TOC says of an entry; of a file also where its chunks lie, in order."""
+
+    path: bytes
+    kind: EntryKind
+    size: int
+    mode: int
+    uid: int
+    gid: int
+    link_target: bytes
+    xattrs: tuple[tuple[bytes, bytes], ...]
+    digest: str
+    chunks: tuple[Chunk, ...]
+
+
+def parse_toc(raw: bytes, end: int) -> tuple[TocEntry, ...]:
+    """Read a TOC of a blob whose frames end at `end`.
+
+    Raises:
+        DocumentError: It is no TOC, or says what cannot be.
+
+    Example:
+        >>> parse_toc(b'{"version":1,"entries":[{"type":"dir","name":"etc/"}]}', 0)[0].path
+        b'etc/'
+    """
+    try:
+        value = json.loads(
+            raw, object_pairs_hook=_object, parse_float=_refuse, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(DOCUMENT, "", f"it is not JSON: {error}") from None
+    if not isinstance(value, dict) or value.get("version") != 1:
+        raise DocumentError(DOCUMENT, "version", "only version 1 is known")
+    entries = value.get("entries")
+    if not isinstance(entries, list):
+        raise DocumentError(DOCUMENT, "entries", "it must be a list")
+    return _ordered(_grouped(entries), end)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return value
+
+
+def _refuse(token: str) -> float:
+    raise ValueError(f"{token} is no integer")
+
+
+def _grouped(entries: list[Any]) -> Iterable[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+    """Give each entry with the chunks that follow it."""
+    at = 0
+    while at < len(entries):
+        where, entry, more = f"entries[{at}]", entries[at], at + 1
+        if not isinstance(entry, dict):
+            raise DocumentError(DOCUMENT, where, "it must be an object")
+        while more < len(entries) and _is_chunk_of(entries[more], entry):
+            more += 1
+        yield where, entry, entries[at + 1 : more]
+        at = more
+
+
+def _is_chunk_of(value: Any, entry: dict[str, Any]) -> bool:
+    is_chunk = isinstance(value, dict) and value.get("type") == "chunk"
+    return is_chunk and value.get("name") == entry.get("name")
+
+
+def _ordered(grouped: Iterable[Any], end: int) -> tuple[TocEntry, ...]:
+    found, at, seen = [], 0, set()
+    for where, value, more in grouped:
+        entry = _entry(where, value, more)
+        if entry.path in seen:
+            raise DocumentError(DOCUMENT, f"{where}.name", f"a second entry of {entry.path!r}")
+        seen.add(entry.path)
+        for chunk in entry.chunks:
+            if not at <= chunk.offset < chunk.end_offset <= end:
+                reason = (
+                    f"bytes {chunk.offset} to {chunk.end_offset} are out of order or of the blob"
+                )
+                raise DocumentError(DOCUMENT, f"{where}.offset", reason)
+            at = chunk.end_offset
+        if entry.chunks and sum(chunk.size for chunk in entry.chunks) != entry.size:
+            raise DocumentError(DOCUMENT, where, "its chunks do not add up to its size")
+        found.append(entry)
+    return tuple(found)
+
+
+def _entry(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> TocEntry:
+    kind = KINDS.get(value.get("type", ""))
+    if kind is None:
+        raise DocumentError(DOCUMENT, f"{where}.type", f"{value.get('type')!r} is no type")
+    size = _number(where, value, "size")
+    digest = _digest(where, value, "digest") if size else str(value.get("digest", ""))
+    return TocEntry(
+        path=_name(where, value, "name"),
+        kind=kind,
+        size=size,
+        mode=_number(where, value, "mode"),
+        uid=_number(where, value, "uid"),
+        gid=_number(where, value, "gid"),
+        link_target=_name(where, value, "linkName") if value.get("linkName") else b"",
+        xattrs=_xattrs(where, value.get("xattrs") or {}),
+        digest=digest,
+        chunks=_chunks(where, value, more) if size else (),
+    )
+
+
+def _chunks(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> tuple[Chunk, ...]:
+    size, end = _number(where, value, "size"), _number(where, value, "endOffset")
+    if not more:
+        first = _number(where, value, "offset")
+        return (Chunk(first, end, size, _digest(where, value, "digest")),)
+    parts = [value, *more]
+    offsets = [_number(where, part, "offset") for part in parts]
+    ends = [*offsets[1:], end]
+    at, found = 0, []
+    for part, first, last in zip(parts, offsets, ends, strict=True):
+        if _number(where, part, "chunkOffset") != at:
+            raise DocumentError(DOCUMENT, f"{where}.chunkOffset", "chunks have gaps or overlap")
+        length = _number(where, part, "chunkSize") or size - at
+        found.append(Chunk(first, last, length, _digest(where, part, "chunkDigest")))
+        at += length
+    return tuple(found)
+
+
+def _number(where: str, value: dict[str, Any], key: str) -> int:
+    number = value.get(key, 0)
+    if type(number) is not int or not 0 <= number <= SIZE_MAX:
+        raise DocumentError(DOCUMENT, f"{where}.{key}", f"{number!r} is no size")
+    return number
+
+
+def _name(where: str, value: dict[str, Any], key: str) -> bytes:
+    name = value.get(key)
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise DocumentError(DOCUMENT, f"{where}.{key}", f"{name!r} is no name")
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        raise DocumentError(DOCUMENT, f"{where}.{key}", "it holds a lone surrogate") from None
+
+
+def _digest(where: str, value: dict[str, Any], key: str) -> str:
+    digest = value.get(key)
+    # The one algorithm of the format; the value object belongs to documents of images.
+    if not isinstance(digest, str) or len(digest) != 71 or not digest.startswith("sha256:"):
+        raise DocumentError(
+            DOCUMENT, f"{where}.{key}", str(DigestSyntaxError(str(digest), "sha256 is needed"))
+        )
+    return digest
+
+
+def _xattrs(where: str, value: Any) -> tuple[tuple[bytes, bytes], ...]:
+    try:
+        return tuple(
+            sorted(
+                (key.encode(), base64.b64decode(raw, validate=True)) for key, raw in value.items()
+            )
+        )
+    except (AttributeError, TypeError, ValueError, binascii.Error):
+        raise DocumentError(DOCUMENT, f"{where}.xattrs", "they must be names and base64") from None

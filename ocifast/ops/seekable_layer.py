@@ -1,0 +1,165 @@
+"""A zstd:chunked blob as a store of files: its TOC, and one file without the rest of the layer.
+
+What is read is checked: a chunk against its digest, a file against its own. The TOC itself is a
+claim of the blob; hold its digest, or the blob's, against a manifest before trusting names.
+Invariant: reading a file takes memory for one chunk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from ocifast._native.sha256 import Sha256
+from ocifast.codecs.zstd_encoder import zstd_library
+from ocifast.errors import (
+    CompressedDataError,
+    DigestMismatch,
+    DocumentError,
+    LimitExceeded,
+)
+from ocifast.formats.toc import TOC_BYTES, TocEntry, parse_toc
+from ocifast.formats.zstd_chunked import FOOTER_BYTES, FRAME_HEADER_BYTES, Position, read_footer
+from ocifast.spec.digest import Digest
+from ocifast.tree.entry import EntryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ocifast.formats.zstd_chunked import Chunk
+    from ocifast.tree.entry import Entry
+
+__all__ = ["SeekableLayer", "check_toc", "open_seekable"]
+
+CHUNK_BYTES: Final = 256 << 20
+"""A chunk that says to be longer is not read: it would be held whole."""
+
+
+class SeekableLayer:
+    """The files of a blob; `entries` are in the order of its tar.
+
+    `toc_digest` is of the TOC as stored, as annotations have it. The descriptor stays the caller's.
+    """
+
+    def __init__(self, descriptor: int, entries: tuple[TocEntry, ...], toc_digest: Digest) -> None:
+        self._descriptor = descriptor
+        self.entries = entries
+        self.toc_digest = toc_digest
+        self._by_path = {_plain(entry.path): entry for entry in entries}
+
+    def find(self, path: bytes) -> TocEntry:
+        """Give the entry of a path, or of what a hard link at that path is a name of.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        entry = self._by_path.get(_plain(path))
+        if entry is not None and entry.kind is EntryKind.HARDLINK:
+            entry = self._by_path.get(_plain(entry.link_target))
+        if entry is None:
+            raise FileNotFoundError(errno.ENOENT, "the layer holds no such path", os.fsdecode(path))
+        return entry
+
+    def read(self, entry: TocEntry) -> Iterator[bytes]:
+        """Give the content of a file, chunk by chunk, each verified before it is given.
+
+        Raises:
+            DigestMismatch: A chunk, or all of them together, is not what the TOC says.
+            CompressedDataError: A frame is broken.
+            OSError: It cannot be read.
+        """
+        whole = Sha256()
+        for chunk in entry.chunks:
+            data = _inflate(self._pread(chunk.offset, chunk.end_offset - chunk.offset), chunk)
+            if (found := Digest.of_content(data)) != chunk.digest:
+                raise DigestMismatch(chunk.digest, found)
+            whole.update(data)
+            yield data
+        if entry.chunks and (found := Digest.of_sha256(whole.digest())) != entry.digest:
+            raise DigestMismatch(entry.digest, found)
+
+    def _pread(self, offset: int, size: int) -> bytes:
+        return _pread(self._descriptor, offset, size)
+
+
+def open_seekable(descriptor: int) -> SeekableLayer | None:
+    """Open a blob by its footer; None when it has no TOC.
+
+    Raises:
+        DocumentError: The TOC is broken, or says what cannot be.
+        LimitExceeded: It is longer than is read.
+        OSError: It cannot be read.
+    """
+    size = os.fstat(descriptor).st_size
+    if size < FOOTER_BYTES:
+        return None
+    found = read_footer(_pread(descriptor, size - FOOTER_BYTES, FOOTER_BYTES))
+    if found is None:
+        return None
+    toc, _ = found
+    if toc.uncompressed_size > TOC_BYTES:
+        raise LimitExceeded("toc_bytes", TOC_BYTES, toc.uncompressed_size, "blob", toc.offset)
+    if toc.offset < FRAME_HEADER_BYTES or toc.offset + toc.size > size:
+        raise DocumentError("TOC", "", "the footer places it outside of the blob")
+    stored = _pread(descriptor, toc.offset, toc.size)
+    raw = _inflate(stored, toc)
+    entries = parse_toc(raw, toc.offset - FRAME_HEADER_BYTES)
+    return SeekableLayer(descriptor, entries, Digest.of_content(stored))
+
+
+def check_toc(entries: Iterable[TocEntry], table: Iterable[Entry]) -> None:
+    """Hold a TOC against the tar of its blob (H25): they must say the same of every entry.
+
+    Raises:
+        DocumentError: They differ; the first difference is named.
+    """
+    told, found = list(entries), list(table)
+    if len(told) != len(found):
+        reason = f"it has {len(told)} entries, and the tar {len(found)}"
+        raise DocumentError("TOC", "", reason)
+    fields = ("path", "kind", "size", "mode", "uid", "gid", "link_target", "xattrs")
+    for number, (claim, fact) in enumerate(zip(told, found, strict=True)):
+        for field in fields:
+            said, is_ = getattr(claim, field), getattr(fact, field)
+            if said != (tuple(sorted(is_)) if field == "xattrs" else is_):
+                reason = f"{field} is {said!r}, and in the tar {is_!r}"
+                raise DocumentError("TOC", f"entries[{number}]", reason)
+
+
+def _pread(descriptor: int, offset: int, size: int) -> bytes:
+    parts, at = [], offset
+    while at < offset + size:
+        part = os.pread(descriptor, offset + size - at, at)
+        if not part:
+            raise CompressedDataError("zstd", at, f"the blob ends before byte {offset + size}")
+        parts.append(part)
+        at += len(part)
+    return b"".join(parts)
+
+
+def _inflate(stored: bytes, what: Chunk | Position) -> bytes:
+    size = what.uncompressed_size if isinstance(what, Position) else what.size
+    if size > CHUNK_BYTES:
+        raise LimitExceeded("chunk_bytes", CHUNK_BYTES, size, "blob", what.offset)
+    module, _ = zstd_library()
+    try:
+        data = _decompress(module, stored, size)
+    except module.ZstdError as error:
+        raise CompressedDataError("zstd", what.offset, str(error)) from None
+    if len(data) != size:
+        reason = f"a frame gives {len(data)} bytes where {size} were said"
+        raise CompressedDataError("zstd", what.offset, reason)
+    return data
+
+
+def _decompress(module: Any, stored: bytes, size: int) -> bytes:
+    """Inflate no more than a byte beyond what was said."""
+    if module.__name__ == "zstandard":
+        reader = module.ZstdDecompressor().stream_reader(stored, read_across_frames=False)
+        return bytes(reader.read(size + 1))
+    return bytes(module.ZstdDecompressor().decompress(stored, size + 1))
+
+
+def _plain(path: bytes) -> bytes:
+    return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
