@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -94,6 +95,7 @@ def pack_layer(
         else:
             source = None
         target = stack.enter_context(open_target(dest, chosen, append=append))
+        packing.check_target(target)
         if source is None:
             prefix = os.fsencode(clean_prefix(chosen.prefix))
             reader = VirtualTree(tree, prefix)  # type: ignore[arg-type]
@@ -175,6 +177,17 @@ class Packing:
         self._engine = engine
         self._tell = tell
         self._recipe = recipe_of(options)
+
+    def check_target(self, target: Target) -> None:
+        """Refuse what cannot be read back, where that has to be done.
+
+        Raises:
+            ValueError: It is a pipe.
+        """
+        seekable = self._recipe is not None and ":" in self._recipe.codec
+        if seekable and not stat.S_ISREG(os.fstat(target.descriptor).st_mode):
+            msg = "a seekable layer is read back and proven: write it to a file, not to a pipe"
+            raise ValueError(msg)
 
     def run(
         self,

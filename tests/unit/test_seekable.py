@@ -219,6 +219,17 @@ def test_a_packed_tree_says_its_annotations_and_is_proven(tmp_path) -> None:
     assert len(layer.annotations) == 5, "podman of both ages finds its own"
 
 
+def test_a_pipe_is_refused_as_nothing_could_be_proven(tmp_path) -> None:
+    (tmp_path / "tree").mkdir()
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(ValueError, match="pipe"):
+            pack(tmp_path / "tree", writing, compress="zstd:chunked")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_the_zstd_tool_reads_it(tmp_path, oracle) -> None:
     (tmp_path / "blob.zst").write_bytes(chunked(pieces(TAR))[0])
     command = [oracle("zstd"), "-dc", tmp_path / "blob.zst"]
