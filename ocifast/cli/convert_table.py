@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["image_labels", "table_lines", "totals"]
 
 HEAD: Final = ("image", "before", "after", "ratio", "layers", "shared", "time")
+SPARED: Final = (5, 4, 3)
+"""Columns that a narrow terminal goes without, from the first on: shared, layers, ratio."""
 GAP: Final = "  "
 FEWEST_COLUMNS: Final = 16
 """Names are not cut shorter than this, even if lines get longer than asked for."""
@@ -37,11 +39,15 @@ def table_lines(report: ConvertReport, width: int | None = None) -> Iterator[str
         <BLANKLINE>
         1 image, 0 layers: read 0 B and wrote 0 B in 2.0 s with 2 workers; recipe keep
     """
-    rows = [HEAD, *_rows(report)]
-    widths = [max(cells(row[column]) for row in rows) for column in range(len(HEAD))]
+    rows: list[tuple[str, ...]] = [HEAD, *_rows(report)]
+    widths = _widths(rows)
     if width is not None:
-        spare = width - sum(widths[1:]) - len(GAP) * (len(HEAD) - 1)
-        widths[0] = min(widths[0], max(spare, FEWEST_COLUMNS))
+        for column in SPARED:
+            if _spare(widths, width) >= min(widths[0], FEWEST_COLUMNS):
+                break
+            rows = [(*row[:column], *row[column + 1 :]) for row in rows]
+            widths = _widths(rows)
+        widths[0] = min(widths[0], max(_spare(widths, width), FEWEST_COLUMNS))
     yield from (_line(row, widths) for row in rows)
     yield ""
     if report.failed:
@@ -54,7 +60,7 @@ def table_lines(report: ConvertReport, width: int | None = None) -> Iterator[str
 
 
 def image_labels(images: Sequence[ConvertedImage]) -> list[str]:
-    """Name each image: by its names, by its source, or by both where names are not unique.
+    """Name each image: by its names, by its source, or by both where one failed or names repeat.
 
     Example:
         >>> from ocifast.ops.conversion import ConvertedImage
@@ -65,7 +71,11 @@ def image_labels(images: Sequence[ConvertedImage]) -> list[str]:
     names = [", ".join(image.names) for image in images]
     often = Counter(names)
     return [
-        shown(f"{name} ({image.source})" if name and often[name] > 1 else name or image.source)
+        shown(
+            f"{name} ({image.source})"
+            if name and (often[name] > 1 or image.error is not None)
+            else name or image.source
+        )
         for name, image in zip(names, images, strict=True)
     ]
 
@@ -108,6 +118,15 @@ def _rows(report: ConvertReport) -> Iterator[tuple[str, ...]]:
             str(report.layers_shared),
             duration_text(report.seconds),
         )
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(cells(text) for text in column) for column in zip(*rows, strict=True)]
+
+
+def _spare(widths: Sequence[int], width: int) -> int:
+    """What is left for the names."""
+    return width - sum(widths[1:]) - len(GAP) * (len(widths) - 1)
 
 
 def _line(row: Iterable[str], widths: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "EXIT_PIPE",
     "EXIT_REFUSED",
     "EXIT_USAGE",
+    "about",
     "error_object",
     "exit_code",
     "overall",
@@ -71,6 +72,21 @@ def words(error: BaseException) -> str:
     if isinstance(error, OcifastError):
         return str(error) or type(error).__name__
     return f"{type(error).__name__}: {error}"  # a defect: its type says more than its text
+
+
+def about(reference: str, error: BaseException) -> str:
+    """Say what is wrong with what a reference names; it is named once, here or by the error.
+
+    Example:
+        >>> about("docker-archive:a.tar:app", OcifastError("it is cut short"))
+        'docker-archive:a.tar:app: it is cut short'
+        >>> about("a.tar", OcifastError("a.tar: it is cut short"))
+        'a.tar: it is cut short'
+    """
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    message = f"{words(error)}{notes}"
+    path = reference.partition(":")[2] or reference
+    return message if path.partition(":")[0] in message else f"{reference}: {message}"
 
 
 def error_object(path: str | None, error: BaseException) -> dict[str, object]:

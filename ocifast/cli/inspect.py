@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ocifast.cli.arguments import add_reading_arguments, limits_of
-from ocifast.cli.failure import error_object, exit_code, words
+from ocifast.cli.failure import about, error_object, exit_code
 from ocifast.cli.output import emit, json_line, say, shown
 from ocifast.errors import OcifastError, UnsupportedError
 from ocifast.ops.image import open_image, open_store
@@ -84,11 +84,7 @@ def run(arguments: Namespace) -> int:
 def _failed(arguments: Namespace, error: OcifastError | OSError) -> int:
     if arguments.json:
         emit(json_line(error_object(arguments.reference, error)))
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    message = words(error)
-    path = arguments.reference.partition(":")[2] or arguments.reference
-    place = "" if path.partition(":")[0] in message + notes else f"{arguments.reference}: "
-    say(f"{place}{message}{notes}")
+    say(about(arguments.reference, error))
     return exit_code(error)
 
 

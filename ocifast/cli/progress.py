@@ -99,7 +99,7 @@ class ProgressDisplay:
         self._view = view
         self._clock = clock
         self._tally = Tally()
-        self._shown = float("-inf")
+        self._shown = clock()  # nothing is known yet, and much of a run is over at once
 
     def __call__(self, event: Event) -> None:
         """Take an event."""

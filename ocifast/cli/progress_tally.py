@@ -112,10 +112,11 @@ class Tally:
         """Say how many images and layers are done, and what sharing saves."""
         plan = self.planned
         failed = f" ({self.failed} failed)" if self.failed else ""
-        parts = [
-            f"{self.images}/{max(plan.images, self.images)} images{failed}",
-            f"{self.layers}/{max(plan.layers, self.layers)} layers",
-        ]
+        images, layers = f"{self.images}", f"{self.layers}"
+        if plan.images:  # else the plan is still to come: a stream is read before it is known
+            images += f"/{max(plan.images, self.images)}"
+            layers += f"/{max(plan.layers, self.layers)}"
+        parts = [f"{images} images{failed}", f"{layers} layers"]
         if plan.shared_layers:
             parts.append(f"{plan.shared_layers} shared ({size_text(plan.shared_size)} saved)")
         if plan.resumed_layers:

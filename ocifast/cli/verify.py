@@ -15,10 +15,11 @@ from ocifast.cli.arguments import (
     engine_of,
     limits_of,
 )
-from ocifast.cli.failure import EXIT_DIFFERS
+from ocifast.cli.failure import EXIT_DIFFERS, about, error_object, exit_code
 from ocifast.cli.output import emit, json_line, printable, say
 from ocifast.cli.progress import open_progress
 from ocifast.cli.quantity import duration_text, size_text
+from ocifast.errors import OcifastError
 
 if TYPE_CHECKING:
     import argparse
@@ -72,13 +73,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the verb; returns the exit code."""
+    try:
+        verification = _verified(arguments)
+    except (OcifastError, OSError) as error:
+        if arguments.json:
+            emit(json_line(error_object(arguments.image, error)))
+        say(about(arguments.image, error))
+        return exit_code(error)
+    if arguments.json:
+        emit(json_line(verification.to_dict()))
+    else:
+        _show(verification, quiet=arguments.quiet)
+    return 0 if verification.ok else EXIT_DIFFERS
+
+
+def _verified(arguments: Namespace) -> Verification:
     from ocifast.ops.verify import verify
 
     with (
         open_progress(quiet=arguments.quiet, doing="verifying", stream=sys.stderr) as progress,
         engine_of(arguments) as engine,
     ):
-        verification = verify(
+        return verify(
             arguments.image,
             profile=arguments.profile,
             platform=arguments.platform,
@@ -86,11 +102,6 @@ def run(arguments: Namespace) -> int:
             limits=limits_of(arguments),
             progress=progress,
         )
-    if arguments.json:
-        emit(json_line(verification.to_dict()))
-    else:
-        _show(verification, quiet=arguments.quiet)
-    return 0 if verification.ok else EXIT_DIFFERS
 
 
 def _show(verification: Verification, *, quiet: bool) -> None:

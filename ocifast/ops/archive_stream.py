@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from ocifast.ops.source import Reader
     from ocifast.tree.entry import Entry
 
-__all__ = ["ARCHIVE_BYTES", "ArchiveStream", "DecodedReader", "StreamMember", "open_stream"]
+__all__ = [
+    "ARCHIVE_BYTES",
+    "ArchiveStream",
+    "DecodedReader",
+    "StreamMember",
+    "has_end",
+    "open_stream",
+]
 
 BLOCK_BYTES: Final = 512
 ARCHIVE_BYTES: Final = 1 << 50
@@ -175,6 +182,11 @@ class ArchiveStream:
         parser.finish()
 
     @property
+    def ended(self) -> bool:
+        """Whether the end of an archive was met, once all members are through."""
+        return has_end(self._parser)
+
+    @property
     def offset(self) -> int:
         """Bytes of the uncompressed archive so far."""
         return self._parser.offset
@@ -205,6 +217,11 @@ class ArchiveStream:
     def close(self) -> None:
         """Close what is read."""
         self._reader.close()
+
+
+def has_end(parser: TarParser) -> bool:
+    """Whether an archive that was parsed to its last byte ends as archives do."""
+    return all(code != "missing-end" for code, _, _ in parser.findings())
 
 
 def open_stream(path: str, limits: Limits, profile: Profile) -> ArchiveStream:

@@ -19,7 +19,7 @@ from ocifast.codecs import SNIFF_BYTES, sniff
 from ocifast.errors import StoreError
 from ocifast.formats.tar import EntryTable
 from ocifast.limits import DEFAULT_LIMITS
-from ocifast.ops.archive_stream import ARCHIVE_BYTES, ArchiveStream
+from ocifast.ops.archive_stream import ARCHIVE_BYTES, ArchiveStream, has_end
 from ocifast.ops.source import DescriptorReader
 from ocifast.transports.archive import ArchiveFiles, Member
 from ocifast.tree.entry import EntryKind
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
     Meet = Callable[[Member, MemberReader], object]
 
-__all__ = ["open_archive"]
+__all__ = ["CUT_SHORT", "open_archive"]
+
+CUT_SHORT: Final = "the archive has no end, as if it had been cut short"
+"""The finding about one that ends behind a whole member; inside of one is an error."""
 
 MEMBERS: Final = 200_000
 """Of one archive; an image of a thousand layers has some three thousand."""
@@ -84,8 +87,8 @@ def open_archive(
             return _stream(path, descriptor, profile, limits, meet if once else None)
         name = "/proc/self/fd/0" if path == "-" else os.path.abspath(path)
         reopen = functools.partial(_reopen, name, path, _identity(status))
-        members = _scan(descriptor, status.st_size, profile, limits)
-        return ArchiveFiles(path, members, open=reopen, profile=profile)
+        members, ended = _scan(descriptor, status.st_size, profile, limits)
+        return _ended(ArchiveFiles(path, members, open=reopen, profile=profile), ended=ended)
     finally:
         os.close(descriptor)
 
@@ -103,8 +106,16 @@ def _reopen(absolute: str, path: str, identity: tuple[int, ...]) -> int:
     raise StoreError(path, "", "the archive changed while it was in use")
 
 
-def _scan(descriptor: int, size: int, profile: Profile, limits: Limits) -> list[Member]:
-    """Read the headers, and pass over what is between them."""
+def _ended(files: ArchiveFiles, *, ended: bool) -> ArchiveFiles:
+    if not ended:
+        files.findings.append(CUT_SHORT)
+    return files
+
+
+def _scan(
+    descriptor: int, size: int, profile: Profile, limits: Limits
+) -> tuple[list[Member], bool]:
+    """Read the headers, pass over what is between them, and say whether there is an end."""
     parser = TarParser(limits, strict=profile == "strict")
     at = 0
     window = memoryview(b"")
@@ -126,7 +137,8 @@ def _scan(descriptor: int, size: int, profile: Profile, limits: Limits) -> list[
             parser.skip(passed)
             at += passed
     parser.finish()
-    return [member_of(entry) for entry in EntryTable(*parser.take_table())]
+    members = [member_of(entry) for entry in EntryTable(*parser.take_table())]
+    return members, has_end(parser)
 
 
 def member_of(entry: Entry) -> Member:
@@ -172,7 +184,8 @@ def read_stream(
             kept[member.name.removeprefix("./").lstrip("/")] = bytes(raw)
         else:
             meet(member, reader)
-    return ArchiveFiles(path, members, open=None, captured=kept, profile=profile)
+    files = ArchiveFiles(path, members, open=None, captured=kept, profile=profile)
+    return _ended(files, ended=stream.ended)
 
 
 def is_document(member: Member, reader: MemberReader) -> bool:

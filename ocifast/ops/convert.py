@@ -223,7 +223,7 @@ class Conversion:
                 self._chosen_for_the_user(unit)
             if isinstance(unit.stored, Image) and not (unit.stored.config or output.takes_indexes):
                 raise UnsupportedError("it is no image that could be run, but an artifact")
-            output.claim(unit.names, unit.identity)
+            output.claim(unit.names, unit.identity, source)
             unit.note(self._works)
         except (OcifastError, OSError) as error:
             self._fail(unit, error, output.name)
@@ -296,7 +296,7 @@ class Conversion:
     def _done(self, result: ConvertedImage) -> None:
         self._tell(
             ImageFinished(
-                image=", ".join(result.names) or result.source,
+                image=_label(result),
                 layers=len(result.layers),
                 shared_layers=result.shared_layers,
                 size_before=result.size_before,
@@ -315,3 +315,11 @@ class Conversion:
             bytes_read=layers.bytes_read,
             bytes_written=layers.bytes_written,
         )
+
+
+def _label(result: ConvertedImage) -> str:
+    """Name an image by its names; one that failed by its source as well, which is to be mended."""
+    names = ", ".join(result.names)
+    if result.error is not None and names:
+        return f"{names} ({result.source})"
+    return names or result.source

@@ -6,8 +6,9 @@ refused before anything is made.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ocifast.codecs.recipe import RECIPES, Recipe, recipe
 from ocifast.errors import UnknownRecipe
@@ -21,6 +22,8 @@ __all__ = ["Compression", "ConvertOptions", "recipe_of"]
 
 Compression: TypeAlias = Literal["gzip", "zstd", "none", "keep"]
 
+_IDENTITY: Final = re.compile(r"(?P<name>[a-z0-9-]+)/\d+(:level=(?P<level>\d{1,3}))?( \(.*\))?")
+
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
@@ -32,7 +35,7 @@ class ConvertOptions:
     """None stands for gzip; for docker-archive, none; for dir, keep."""
     level: int | None = None
     recipe: str | None = None
-    """A recipe by name; `ocifast doctor` lists them."""
+    """A recipe by name, or as `ocifast doctor` and reports write it, with version and level."""
     platform: str | None = None
     """os/architecture[/variant]: of an index take that image only; else the index is kept."""
     every_platform: bool = False
@@ -58,15 +61,38 @@ def recipe_of(options: ConvertOptions, to: Format) -> Recipe | None:
     Example:
         >>> recipe_of(ConvertOptions(recipe="zstd-long"), "oci").codec
         'zstd'
+        >>> recipe_of(ConvertOptions(recipe="gzip-zlib/1:level=9"), "oci").level
+        9
     """
     default: dict[Format, Compression] = {"docker-archive": "none", "dir": "keep"}
-    compress = options.compress or codec_of(options.recipe) or default.get(to, "gzip")
+    name, level = _named(options)
+    compress = options.compress or codec_of(name) or default.get(to, "gzip")
     if compress == "keep":
-        wanted = options.recipe if options.level is None else f"level {options.level}"
+        wanted = options.recipe if level is None else f"level {level}"
         if wanted is not None:
             raise UnknownRecipe(f"{wanted} where layers are kept", "of gzip and zstd")
         return None
-    return recipe(compress, level=options.level, name=options.recipe)
+    chosen = recipe(compress, level=level, name=name)
+    if name != options.recipe and not _is_spelling(str(options.recipe), chosen):
+        raise UnknownRecipe(f"{options.recipe!r} here", chosen.identity)
+    return chosen
+
+
+def _named(options: ConvertOptions) -> tuple[str | None, int | None]:
+    """The name and the level that are asked for, of an identity too."""
+    found = _IDENTITY.fullmatch(options.recipe or "")
+    if found is None:
+        return options.recipe, options.level
+    level = options.level
+    if level is None and found["level"] is not None:
+        level = int(found["level"])
+    return found["name"], level
+
+
+def _is_spelling(text: str, chosen: Recipe) -> bool:
+    """Whether an identity, or the beginning of one, means that recipe and no other bytes."""
+    exact = chosen.identity.partition(" ")[0]
+    return text in (chosen.identity, exact, exact.partition(":")[0])
 
 
 def codec_of(name: str | None) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ocifast.errors import AmbiguousImage, ImageNotFound, StoreError
 from ocifast.limits import DEFAULT_LIMITS
-from ocifast.ops.archive_table import open_archive
+from ocifast.ops.archive_table import CUT_SHORT, open_archive
 from ocifast.spec.platform import Platform, host_platform
 from ocifast.transports import TRANSPORTS
 from ocifast.transports.base import Image, ImageIndex
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["choose", "open_files", "open_image", "open_store", "platform_of"]
 
 SAVE_FILE: Final = "manifest.json"
+LISTS: Final = frozenset({SAVE_FILE, "index.json", "repositories"})
+"""What lists the images of an archive; `docker save` writes it last."""
 HEAD_BYTES: Final = 64
 
 
@@ -108,7 +110,21 @@ def open_files(
         reason = f"it is a file, and {transport}: means a folder"
         raise StoreError(path, "", reason)
     archive = open_archive(path, profile=profile, limits=limits, meet=meet, once=once)
+    _check_whole(archive)
     return archive, transport or _kind_of_archive(archive)
+
+
+def _check_whole(archive: Files) -> None:
+    """Refuse an archive that was cut short before its list of images.
+
+    What is left of one of `docker save` would else be read as one from before 1.10, without names
+    and without the layers that are missing.
+    """
+    if CUT_SHORT in archive.findings:
+        names = set(archive.names())
+        if names and names.isdisjoint(LISTS):
+            reason = "it has been cut short: neither its end nor manifest.json is there"
+            raise StoreError(archive.path, "", reason)
 
 
 def _kind_of_folder(files: FolderFiles) -> str:

@@ -5,6 +5,7 @@ Pure functions of names. Invariant: two sources never get the same output.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
@@ -52,7 +53,7 @@ def parse_destination(dest: str, to: Format | None) -> OutputName:
     if found and to and found != to:
         raise ReferenceSyntaxError(dest, f"it says {found}, and the format asked for is {to}")
     if not found and not to:
-        reason = f"say what to write: one of {', '.join(FORMATS)} (oci:{dest[:80]}, or --to oci)"
+        reason = f"say what to write: one of {', '.join(FORMATS)} ({_likely(dest[:80])})"
         raise ReferenceSyntaxError(dest, reason)
     reference = ImageReference.parse(dest) if found else ImageReference(None, dest)
     if reference.path in ("", "-"):
@@ -61,6 +62,23 @@ def parse_destination(dest: str, to: Format | None) -> OutputName:
         raise ReferenceSyntaxError(dest, "an image is written under a name")
     name = dest.removeprefix(f"{found}:{reference.path}:") if reference.name else None
     return OutputName(found or to, reference.path, name)  # type: ignore[arg-type]
+
+
+def _likely(dest: str) -> str:
+    """What was probably meant by a destination without a format.
+
+    Example:
+        >>> _likely("out"), _likely("out.tar")
+        ('oci:out, or --to oci', 'docker-archive:out.tar, or --to docker-archive')
+        >>> _likely("oic:out")
+        'oci:out'
+    """
+    head, colon, rest = dest.partition(":")
+    meant = difflib.get_close_matches(head, FORMATS, n=1) if colon else []
+    if meant:
+        return f"{meant[0]}:{rest}"
+    format_ = "docker-archive" if dest.endswith(".tar") else "oci"
+    return f"{format_}:{dest}, or --to {format_}"
 
 
 def output_names(
@@ -87,7 +105,8 @@ def output_names(
     for source in sources:
         base = stem(source) + (".tar" if destination.format in ARCHIVES else "")
         if base in given:
-            raise ReferenceSyntaxError(source, f"it would be written to {base}, as {given[base]}")
+            reason = f"it would be written to {base}, as {given[base]}: use another folder for one"
+            raise ReferenceSyntaxError(source, reason)
         given[base] = source
         names.append(destination._replace(path=os.path.join(path, base)))
     return names

@@ -56,7 +56,7 @@ class Output:
     def __init__(self, name: OutputName, places: BlobPlaces) -> None:
         self.name = name
         self._places = places
-        self._names: dict[str, str] = {}
+        self._names: dict[str, tuple[str, str]] = {}
 
     @property
     def takes_indexes(self) -> bool:
@@ -67,8 +67,8 @@ class Output:
         """What the image is to be opened by when it is finished."""
         return reference(self.name, names)
 
-    def claim(self, names: Sequence[str], identity: str) -> None:
-        """Reserve names for an image.
+    def claim(self, names: Sequence[str], identity: str, source: str) -> None:
+        """Reserve names for an image of a source.
 
         Raises:
             StoreError: Another image of this run has one of them.
@@ -77,8 +77,11 @@ class Output:
         for name in names:
             if self.name.format == "docker-archive":
                 repo_tag(name)
-            if self._names.setdefault(name, identity) != identity:
-                reason = "two different images of this run have this name (see --each)"
+            claimed, first = self._names.setdefault(name, (identity, source))
+            if claimed != identity:
+                reason = (
+                    f"two different images of this run have this name: {first} has it (see --each)"
+                )
                 raise StoreError(self.name.path, name, reason)
 
     def finished(self, names: Sequence[str], rebuilt: Rebuilt) -> FinishedImage:
@@ -246,6 +249,9 @@ class Outputs:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
+            if self._in_place and os.path.lexists(self._root) and not os.path.isdir(self._root):
+                reason = "it is a file, and a layout is a folder"
+                raise FileExistsError(errno.EEXIST, reason, self._root)
             stack.callback(self._leave)
             stack.enter_context(self.journal)
             if self._in_place:

@@ -288,7 +288,9 @@ def test_of_a_mixed_folder_the_good_ones_are_finished_and_the_bad_one_reported(
     assert done.code == 1
     assert truths("oci:out") == truth(APP, TOOL, SHARING)
     assert sound("oci:out")
-    assert any(line.strip().startswith("arm:1: diff_id is") for line in done.lines)
+    assert any(
+        line.strip().startswith("arm:1 (saved/z-broken.tar): diff_id") for line in done.lines
+    )
     assert done.complaints[-1].endswith("which is noted in out.ocifast")
     write_tar(tmp_path / "saved/z-broken.tar", docker_files(ARM))
     done = convert("saved", "-o", "oci:out", "--json")
@@ -335,6 +337,14 @@ def test_what_is_there_is_not_overwritten_unless_asked_for(convert, tmp_path, sa
     assert (tmp_path / "out.tar").read_bytes() == b"precious"
     assert convert("saved/app.tar", "-o", "docker-archive:out.tar", "--overwrite").code == 0
     assert truths("docker-archive:out.tar") == truth(APP)
+
+
+def test_a_file_in_the_place_of_a_layout_is_said_to_be_one(convert, tmp_path, saved) -> None:
+    (tmp_path / "out").write_bytes(b"precious")
+    done = convert("saved/app.tar", "-o", "oci:out")
+    assert done.code == 6
+    assert done.complaints[-1].endswith("/out: it is a file, and a layout is a folder")
+    assert sorted(os.listdir(tmp_path)) == ["out", "saved"]
 
 
 def test_a_path_with_a_name_but_no_form_is_answered_with_what_is_missing(convert, saved) -> None:

@@ -45,6 +45,21 @@ def test_names_are_cut_in_the_middle_to_fit_the_terminal() -> None:
     assert text_of(list(table_lines(three_images(), width=68))[:3]) == NARROW
 
 
+def test_a_narrow_terminal_goes_without_some_columns() -> None:
+    lines = list(table_lines(three_images(), width=60))
+    assert lines[0].split() == ["image", "before", "after", "ratio", "layers", "time"]
+    assert max(map(cells, lines[:5])) <= 60
+    lines = list(table_lines(three_images(), width=45))
+    assert lines[0].split() == ["image", "before", "after", "time"]
+    assert max(map(cells, lines[:5])) <= 45
+
+
+def test_an_image_that_failed_is_named_with_its_source() -> None:
+    failed = an_image("app", error="it is cut short", error_type="StoreError", exit_code=4)
+    assert image_labels([failed]) == ["app:1 (app.tar)"]
+    assert "  app:1 (app.tar): it is cut short" in table_lines(a_report(failed))
+
+
 def test_one_image_needs_no_line_of_totals() -> None:
     assert text_of(table_lines(a_report(an_image("app", a_layer("a"))))) == ONE
 

@@ -124,6 +124,16 @@ def test_a_log_gets_a_heartbeat_after_ten_seconds_of_silence_and_not_before(cloc
     ]
 
 
+def test_of_a_stream_no_totals_are_told_while_there_are_none(clock) -> None:
+    out = io.StringIO()
+    progress = open_progress(stream=out, clock=clock)
+    progress(LayerStarted(KEY, "-", 60 * MB))
+    assert out.getvalue() == ""
+    clock.now += 11
+    progress(LayerAdvanced(KEY, 30 * MB, 0))
+    assert out.getvalue().endswith("; 0 images, 0 layers\n")
+
+
 def test_a_plan_that_is_told_again_is_not_a_second_line(clock) -> None:
     out = io.StringIO()
     progress = open_progress(stream=out, clock=clock)

@@ -99,7 +99,10 @@ def test_what_cannot_be_opened_has_its_usual_exit_code(call, store, ref, code):
     (store.parent / "notes").write_text("hello, this is no archive" * 50)
     done = call("verify", ref)
     assert (done.code, done.out) == (code, b"")
-    assert len(done.complaints) == 1
+    (line,) = done.complaints
+    assert ref.removeprefix("oci:").removeprefix("dir:").partition(":")[0] in line
+    error = json.loads(call("verify", "--json", ref).out)
+    assert (error["path"], error["exit_code"]) == (ref, code)
 
 
 def test_a_platform_and_workers_can_be_asked_for(call, store, no_progress):

@@ -1,12 +1,16 @@
 """Which image a reference means: of a path, of several, of an index of platforms."""
 
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 from support.images import (
+    DOCKER_VARIANTS,
     INDEX,
     MANIFEST,
+    Files,
     Sample,
     blob_name,
     compact,
@@ -16,9 +20,11 @@ from support.images import (
     index_json,
     layout_files,
     make_sample,
+    tar_of,
     write_folder,
     write_tar,
 )
+from support.layers import squeeze
 
 from ocifast.errors import (
     AmbiguousImage,
@@ -26,12 +32,22 @@ from ocifast.errors import (
     OcifastError,
     ReferenceSyntaxError,
     StoreError,
+    TarError,
 )
+from ocifast.ops.archive_table import CUT_SHORT
 from ocifast.ops.image import choose, open_image, open_store
 from ocifast.spec.platform import Platform
 from ocifast.transports.base import ImageIndex
 
 AMD, ARM = make_sample(1), make_sample(2, platform=("linux", "arm64"))
+
+
+def without_end(files: Files) -> bytes:
+    """An archive that ends behind its last member."""
+    data = tar_of(files)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        last = tar.getmembers()[-1]
+    return data[: last.offset_data + (last.size + 511) // 512 * 512]
 
 
 @pytest.fixture
@@ -77,6 +93,33 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(OcifastError):
         open_image(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("codec", ["plain", "gzip"])
+@pytest.mark.parametrize("variant", DOCKER_VARIANTS)
+def test_an_archive_cut_short_before_its_list_of_images_is_not_taken_for_an_old_one(
+    tmp_path: Path, variant: str, codec: str
+) -> None:
+    files = docker_files(AMD, variant=variant)
+    lists = {"manifest.json", "index.json", "repositories"}
+    cut = {name: content for name, content in files.items() if name not in lists}
+    path = tmp_path / "cut.tar"
+    path.write_bytes(squeeze(without_end(cut), codec))
+    with pytest.raises(StoreError, match="it has been cut short"):
+        open_store(str(path))
+
+
+@pytest.mark.parametrize("codec", ["plain", "gzip"])
+def test_an_archive_that_only_lacks_its_end_is_read_and_that_is_told(
+    tmp_path: Path, codec: str
+) -> None:
+    path = tmp_path / "endless.tar"
+    path.write_bytes(squeeze(without_end(docker_files(AMD)), codec))
+    image = open_image(str(path))
+    assert image.config_raw == AMD.config
+    assert CUT_SHORT in image.findings
+    with pytest.raises(TarError):
+        open_image(str(path), profile="strict")
 
 
 def test_a_path_that_is_not_there_is_not_found(tmp_path: Path) -> None:

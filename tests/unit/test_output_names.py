@@ -37,6 +37,9 @@ def test_a_destination_is_a_format_a_path_and_a_name(dest, to, expected):
     [
         ("out", None, "say what to write: one of oci, oci-archive"),
         ("docker:out", None, "say what to write"),
+        ("out", None, r"\(oci:out, or --to oci\)"),
+        ("out.tar", None, r"\(docker-archive:out.tar, or --to docker-archive\)"),
+        ("doker-archive:a.tar:x", None, r"\(docker-archive:a.tar:x\)"),
         ("oci:out", "dir", "it says oci"),
         ("", "oci", "must be a path"),
         ("-", "docker-archive", "must be a path"),
