@@ -27,6 +27,11 @@ static int is_ascii(const uint8_t *text, size_t size)
     return seen < 0x80;
 }
 
+static int has_nul(const uint8_t *text, size_t size)
+{
+    return size && memchr(text, 0, size) != NULL; /* an empty text may be NULL */
+}
+
 /* What of a text is ASCII, cut to `width`; a slash that ends up last is taken for a folder's by some. */
 static void put_text(uint8_t *field, size_t width, const uint8_t *text, size_t size)
 {
@@ -221,6 +226,10 @@ static int compose(ocf_tree_tar *t, header *h, ocf_bytes *target, const ocf_tar_
     h->link_size = target->size;
     h->size = row->type == '0' ? row->size : 0;
     h->mtime = row->mtime_ns / second - (row->mtime_ns % second < 0);
+    if (has_nul(h->path.data, h->path.size) || has_nul(h->link, h->link_size)) {
+        t->error = OCF_TREE_NUL;
+        return OCF_REFUSED;
+    }
     OCF_TRY(records(t, h, row));
     if (h->records.size)
         OCF_TRY(extension(h, out));

@@ -122,27 +122,65 @@ static int reach(ocf_tree_tar *t, const uint8_t *path, size_t size)
     return OCF_OK;
 }
 
+/* Where the own name of a row begins in its path. */
+static size_t base_of(const uint8_t *path, size_t size)
+{
+    while (size && path[size - 1] != '/')
+        size--;
+    return size;
+}
+
+/* The descriptor of the folder a row is in, and its own name. */
+static int locate(ocf_tree_tar *t, const ocf_tar_row *row, char *name, int *folder)
+{
+    const uint8_t *path = t->heap + row->path_offset;
+    size_t base = base_of(path, row->path_size);
+    OCF_TRY(reach(t, path, base));
+    *folder = t->levels ? t->folders[t->levels - 1] : t->root;
+    return component(path + base, row->path_size - base, name) ? OCF_OK : failed(t, OCF_TREE_PATH);
+}
+
+static int check(ocf_tree_tar *t, const ocf_tar_row *row, const struct stat *s)
+{
+    if (!S_ISREG(s->st_mode))
+        return failed(t, OCF_TREE_KIND);
+    t->actual = (uint64_t)s->st_size;
+    return t->actual == row->size ? OCF_OK : failed(t, OCF_TREE_SIZE);
+}
+
+static int is_whiteout(const ocf_tree_tar *t, const ocf_tar_row *row)
+{
+    const uint8_t *path = t->heap + row->path_offset;
+    size_t base = base_of(path, row->path_size);
+    return row->path_size - base > 4 && memcmp(path + base, ".wh.", 4) == 0;
+}
+
+/* There is nothing to read, but it has to be there, and to be empty still. */
+static int look_at_empty(ocf_tree_tar *t, const ocf_tar_row *row)
+{
+    char name[NAME_MAX + 1];
+    struct stat s;
+    int folder;
+    if (is_whiteout(t, row)) /* made from a difference: there is no such file */
+        return OCF_OK;
+    OCF_TRY(locate(t, row, name, &folder));
+    if (fstatat(folder, name, &s, AT_SYMLINK_NOFOLLOW))
+        return failed(t, errno);
+    return check(t, row, &s);
+}
+
 static int open_file(ocf_tree_tar *t, const ocf_tar_row *row)
 {
     char name[NAME_MAX + 1];
     struct stat s;
-    const uint8_t *path = t->heap + row->path_offset;
-    size_t base = row->path_size;
-    while (base && path[base - 1] != '/')
-        base--;
-    OCF_TRY(reach(t, path, base));
-    if (!component(path + base, row->path_size - base, name))
-        return failed(t, OCF_TREE_PATH);
-    t->file = openat(t->levels ? t->folders[t->levels - 1] : t->root, name, FILE_FLAGS);
+    int folder;
+    OCF_TRY(locate(t, row, name, &folder));
+    t->file = openat(folder, name, FILE_FLAGS);
     if (t->file < 0)
         return failed(t, errno == ELOOP || errno == ENXIO ? OCF_TREE_KIND : errno);
     if (fstat(t->file, &s))
         return failed(t, errno);
-    if (!S_ISREG(s.st_mode))
-        return failed(t, OCF_TREE_KIND);
-    t->actual = (uint64_t)s.st_size;
-    if (t->actual != row->size)
-        return failed(t, OCF_TREE_SIZE);
+    OCF_TRY(check(t, row, &s));
     t->sparse = row->size >= SPARSE_BYTES && (uint64_t)s.st_blocks * 512 < row->size;
     t->left = row->size;
     t->at = t->hole_end = t->data_end = 0;
@@ -152,14 +190,18 @@ static int open_file(ocf_tree_tar *t, const ocf_tar_row *row)
 
 static int close_file(ocf_tree_tar *t)
 {
-    uint8_t more;
-    ssize_t got = t->checked ? 0 : pread(t->file, &more, 1, (off_t)t->at);
-    int error = errno;
+    struct stat s;
+    int status = t->checked ? 0 : fstat(t->file, &s), error = errno;
     close(t->file);
     t->file = -1;
-    if (got < 0)
+    if (status)
         return failed(t, error);
-    return got ? failed(t, OCF_TREE_GREW) : OCF_OK;
+    if (t->checked)
+        return OCF_OK;
+    t->actual = (uint64_t)s.st_size;
+    if (t->actual < t->at) /* what was taken for a hole was no longer there */
+        return failed(t, OCF_TREE_SHRANK);
+    return t->actual > t->at ? failed(t, OCF_TREE_GREW) : OCF_OK;
 }
 
 /* Where the hole ends that `at` is in; `at` itself when there are data. */
@@ -227,6 +269,8 @@ static int begin_row(ocf_tree_tar *t)
     OCF_TRY(ocf_tree_header(t, &t->head, &row));
     if (row.type == '0' && row.size)
         return open_file(t, &row);
+    if (row.type == '0')
+        OCF_TRY(look_at_empty(t, &row));
     t->index++;
     return OCF_OK;
 }

@@ -7,7 +7,7 @@
  * Rows and heap are borrowed, have passed ocf_tar_check_table, and outlive the ocf_tree_tar; so does
  * the root's descriptor. A path of a folder may end with a slash or not. Rows may come in any order;
  * parents of files are reopened as they change, which is cheapest in the order of a tree. Files of
- * size 0 are not opened.
+ * size 0 are looked up and not opened; those named .wh.* stand for a removal and for no file.
  *
  * ocf_tree_tar_fill fills `out` to the end, or as far as there is something: *filled says how far.
  * Return codes: OCF_OK, OCF_NO_MEMORY, OCF_REFUSED with .error (an errno or a reason), .index of the
@@ -25,7 +25,8 @@ enum { /* reasons that are no errno */
     OCF_TREE_GREW = -4,
     OCF_TREE_XATTR = -5,  /* a name with an equals sign */
     OCF_TREE_DEVICE = -6, /* a number that octal digits cannot hold */
-    OCF_TREE_PATH = -7    /* a component that leads elsewhere */
+    OCF_TREE_PATH = -7,   /* a component that leads elsewhere */
+    OCF_TREE_NUL = -8     /* in a path or link target */
 };
 enum { OCF_TREE_LEVELS = 64 };
 

@@ -139,13 +139,22 @@ static uint8_t type_of(unsigned mode)
     }
 }
 
+/* File systems hold times that nanoseconds in 63 bits do not; the parser cuts at the same place. */
+static int64_t time_of(const struct statx_timestamp *time)
+{
+    const int64_t cap = (int64_t)OCF_SECONDS_CAP, second = 1000000000;
+    if (time->tv_sec > cap || time->tv_sec < -cap)
+        return time->tv_sec > 0 ? cap * second : -cap * second;
+    return time->tv_sec * second + time->tv_nsec;
+}
+
 static void fill(ocf_tar_row *row, const struct statx *s)
 {
     row->type = type_of(s->stx_mode);
     row->mode = s->stx_mode & 07777;
     row->uid = s->stx_uid;
     row->gid = s->stx_gid;
-    row->mtime_ns = s->stx_mtime.tv_sec * INT64_C(1000000000) + s->stx_mtime.tv_nsec;
+    row->mtime_ns = time_of(&s->stx_mtime);
     if (row->type == '0')
         row->size = row->stored_size = s->stx_size;
     if (row->type == '3' || row->type == '4') {
@@ -164,16 +173,16 @@ static int add_row(ocf_walk *w, int folder, const char *name, const struct statx
     OCF_TRY(ocf_bytes_append(&w->heap, w->path.data, w->path.size));
     if (row.type != '5' && s->stx_nlink > 1)
         OCF_TRY(first_name(w, dev, s->stx_ino, &first));
-    if (first) {
+    if (first)
         OCF_TRY(add_link(w, &row, first));
-    } else {
-        if (row.type == '2')
-            OCF_TRY(add_target(w, &row, folder, name));
-        OCF_TRY(ocf_walk_xattrs(w, folder, name, dev));
-        row.xattr_offset = w->heap.size;
-        row.xattr_size = (uint32_t)w->xattrs.size;
-        OCF_TRY(ocf_bytes_append(&w->heap, w->xattrs.data, w->xattrs.size));
-    }
+    else if (row.type == '2')
+        OCF_TRY(add_target(w, &row, folder, name));
+    /* Links have those of their inode: an engine gives every name its owner, and chown(2) takes a
+     * capability off, which the link has to set again. moby writes it there too. */
+    OCF_TRY(ocf_walk_xattrs(w, folder, name, dev, S_ISREG(s->stx_mode) || S_ISDIR(s->stx_mode)));
+    row.xattr_offset = w->heap.size;
+    row.xattr_size = (uint32_t)w->xattrs.size;
+    OCF_TRY(ocf_bytes_append(&w->heap, w->xattrs.data, w->xattrs.size));
     return ocf_bytes_append(&w->rows, &row, sizeof row);
 }
 

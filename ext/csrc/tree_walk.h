@@ -54,7 +54,8 @@ int ocf_walk_init(ocf_walk *w, int with_xattrs);
 void ocf_walk_free(ocf_walk *w);
 int ocf_walk_run(ocf_walk *w, int root); /* the descriptor stays the caller's */
 
-/* tree_xattr.c: the xattrs of a name in a folder, as a run sorted by name; errors as above. */
-int ocf_walk_xattrs(ocf_walk *w, int folder, const char *name, uint64_t dev);
+/* tree_xattr.c: the xattrs of a name in a folder, as a run sorted by name; errors as above. When a
+ * plain file or folder cannot have any, nothing on its device is asked again. */
+int ocf_walk_xattrs(ocf_walk *w, int folder, const char *name, uint64_t dev, int plain);
 
 #endif

@@ -102,7 +102,7 @@ static ssize_t list_names(ocf_walk *w, int folder, const char *name, const char 
     return llistxattr(path, (char *)w->scratch.data, LIST_MAX);
 }
 
-int ocf_walk_xattrs(ocf_walk *w, int folder, const char *name, uint64_t dev)
+int ocf_walk_xattrs(ocf_walk *w, int folder, const char *name, uint64_t dev, int plain)
 {
     char path[64 + NAME_MAX + 1];
     w->xattrs.size = 0;
@@ -112,8 +112,10 @@ int ocf_walk_xattrs(ocf_walk *w, int folder, const char *name, uint64_t dev)
     OCF_TRY(ocf_bytes_reserve(&w->scratch, LIST_MAX));
     ssize_t size = list_names(w, folder, name, path);
     if (size < 0 && errno == ENOTSUP) {
-        w->no_xattrs = 1;
-        w->no_xattrs_on = dev;
+        if (plain) { /* a file system may refuse them for links and devices only */
+            w->no_xattrs = 1;
+            w->no_xattrs_on = dev;
+        }
         return OCF_OK;
     }
     if (size < 0)

@@ -133,11 +133,13 @@ def test_targets_that_are_long_or_not_ascii_are_whole() -> None:
         ({"xattrs": ((b"user.a=b", b"c"),)}, "equals sign"),
         ({"xattrs": ((b"", b"c"),)}, "empty"),
         ({"dev_major": 2_097_152}, "device number"),
+        ({"path": b"name\0"}, "NUL"),
+        ({"kind": SYMLINK, "link_target": b"a\0b"}, "NUL"),
     ],
 )
 def test_what_a_tar_cannot_hold_is_refused_by_name(fields, reason) -> None:
-    with pytest.raises(TreeError, match=f"name: .*{reason}"):
-        tar_of([entry("name", **fields)])
+    with pytest.raises(TreeError, match=f"name\0?: .*{reason}"):
+        tar_of([entry("name")._replace(**fields)])
 
 
 # ---- from a folder ----
@@ -266,6 +268,55 @@ def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, size, new, reas
             read(writer, size)
     finally:
         os.close(root)
+
+
+@pytest.mark.parametrize("cut", [512, 512 + 4096])
+def test_a_sparse_file_that_is_cut_while_it_is_read_is_named(tmp_path, cut) -> None:
+    """What is missing looks like a hole to the end."""
+    top = tmp_path / "tree"
+    top.mkdir()
+    with (top / "file").open("wb") as file:
+        file.truncate(1 << 20)
+        file.seek((1 << 20) - 4096)
+        file.write(b"x" * 4096)
+    root = os.open(top, os.O_RDONLY)
+    try:
+        writer = writer_of(root)
+        assert writer.readinto(bytearray(cut)) == cut
+        os.truncate(top / "file", 100)
+        with pytest.raises(TreeError, match="file: it shrank"):
+            read(writer)
+    finally:
+        os.close(root)
+
+
+EMPTY_CHANGES = {
+    "it grew": (lambda path: path.write_bytes(b"x"), TreeError),
+    "a link is there": (lambda path: (path.unlink(), path.symlink_to("/etc")), TreeError),
+    "it is gone": (lambda path: path.unlink(), FileNotFoundError),
+}
+
+
+@pytest.mark.parametrize("change", EMPTY_CHANGES)
+def test_an_empty_file_is_looked_at_too(tree, change) -> None:
+    top, root = tree
+    writer = writer_of(root)
+    make, error = EMPTY_CHANGES[change]
+    make(top / "etc/empty")
+    with pytest.raises(error, match="etc/empty"):
+        read(writer)
+
+
+def test_a_whiteout_is_not_looked_for(tmp_path) -> None:
+    blank = [0] * 22
+    blank[10], blank[19] = 11, ord("0")
+    root = os.open(tmp_path, os.O_RDONLY)
+    try:
+        data = read(TreeTar(ROW.pack(*blank), b"etc/.wh.old", root))
+    finally:
+        os.close(root)
+    assert len(data) == 512 + 1024
+    assert data.startswith(b"etc/.wh.old\0")
 
 
 def test_a_file_that_is_gone_is_said(tree) -> None:

@@ -170,6 +170,25 @@ def test_a_capability_of_a_user_namespace_becomes_a_plain_one(tmp_path) -> None:
     )
 
 
+def test_every_name_of_an_inode_has_its_xattrs(tmp_path) -> None:
+    """Who unpacks gives each name its owner, and that takes a capability off the file."""
+    (tmp_path / "a").touch()
+    os.setxattr(tmp_path / "a", "user.key", b"value")
+    os.link(tmp_path / "a", tmp_path / "b")
+    found, _ = listed(tmp_path)
+    assert [each.kind for each in found] == [EntryKind.FILE, EntryKind.HARDLINK]
+    assert [each.xattrs for each in found] == [((b"user.key", b"value"),)] * 2
+
+
+def test_a_time_that_nanoseconds_cannot_hold_is_the_last_they_can(tmp_path) -> None:
+    (tmp_path / "late").touch()
+    os.utime(tmp_path / "late", (10_413_792_000, 10_413_792_000))  # the year 2300
+    if os.stat(tmp_path / "late").st_mtime < 10_000_000_000:
+        pytest.skip("the file system has no such time")
+    (found,), _ = listed(tmp_path)
+    assert found.mtime_ns == 9_223_372_035 * 10**9
+
+
 def test_a_folder_may_be_listed_again(tmp_path) -> None:
     (tmp_path / "a").touch()
     root = os.open(tmp_path, os.O_RDONLY)

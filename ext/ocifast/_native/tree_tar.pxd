@@ -11,6 +11,7 @@ cdef extern from "tree_tar.h" nogil:
         OCF_TREE_XATTR
         OCF_TREE_DEVICE
         OCF_TREE_PATH
+        OCF_TREE_NUL
     ctypedef struct ocf_tree_tar:
         const uint8_t *rows
         const uint8_t *heap

@@ -23,6 +23,7 @@ cdef dict REASONS = {
     OCF_TREE_XATTR: "an xattr whose name is empty or has an equals sign cannot be in a tar",
     OCF_TREE_DEVICE: "its device number is too large for a tar",
     OCF_TREE_PATH: "its path leads elsewhere, or has a component of more than 255 bytes",
+    OCF_TREE_NUL: "its path or link target has a NUL byte",
 }
 
 
