@@ -16,9 +16,8 @@ enum { OCF_CHUNK_WINDOW = 64, OCF_CHUNK_MAX = 4 << 20 };
 
 typedef struct {
     uint32_t s1, s2;
-    uint32_t at; /* in the window */
     uint32_t size; /* of the chunk so far */
-    uint8_t window[OCF_CHUNK_WINDOW];
+    uint8_t window[OCF_CHUNK_WINDOW]; /* the last bytes, oldest first */
 } ocf_chunker;
 
 void ocf_chunker_begin(ocf_chunker *c);

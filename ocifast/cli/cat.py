@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION: Final = """\
-Print the content of one file of a layer. Of a zstd:chunked layer only that file is read, and every
-chunk of it is verified; any other layer is read and verified whole first.
+Print the content of one file of a layer. Of a zstd:chunked or eStargz layer only that file is read,
+and every chunk of it is verified; any other layer is read and verified whole first.
 """
 
 EPILOG: Final = """\

@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--append-to", metavar="oci:FOLDER:NAME", help="put the layer on top of this image"
     )
     parser.add_argument(
-        "--compress", choices=("gzip", "zstd", "zstd:chunked", "none"), help="how (default: gzip)"
+        "--compress",
+        choices=("gzip", "zstd", "zstd:chunked", "estargz", "none"),
+        help="how (default: gzip)",
     )
     parser.add_argument("--level", metavar="N", type=int, help="of gzip 1..12, of zstd 1..19")
     parser.add_argument("--recipe", metavar="NAME", help="by name: ocifast doctor lists them")

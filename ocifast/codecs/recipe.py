@@ -77,6 +77,8 @@ on the instructions of the CPU. `gzip-zlib` is for where neither package is to b
 
 SEEKABLE: Final[tuple[Scheme, ...]] = (
     Scheme("zstd-chunked", 1, "zstd:chunked", "libzstd", tuple(range(1, 20)), 3),
+    Scheme("estargz-libdeflate", 1, "estargz", "deflate", tuple(range(1, 13)), 3),
+    Scheme("estargz-zlib", 1, "estargz", "zlib", tuple(range(1, 10)), 6),
 )
 """Recipes that follow the tar: an encoder of theirs is made where tars are known, not here."""
 
@@ -185,7 +187,7 @@ def check_recipe(chosen: Recipe) -> None:
 def _scheme(codec: str, name: str | None) -> Scheme:
     of_codec = [scheme for scheme in (*RECIPES, *SEEKABLE) if scheme.codec == codec]
     if not of_codec:
-        raise UnknownRecipe(f"codec {codec!r}", "gzip, zstd, none, zstd:chunked")
+        raise UnknownRecipe(f"codec {codec!r}", "gzip, zstd, none, zstd:chunked, estargz")
     for scheme in of_codec:
         if name in (None, scheme.name):
             return scheme

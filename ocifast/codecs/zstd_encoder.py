@@ -135,17 +135,20 @@ def zstd_library(backend: str | None = None) -> tuple[ModuleType, str]:
     return module, str(module.zstd_version)
 
 
-def zstd_frames(level: int) -> Callable[[memoryview], bytes]:
-    """Give a function that makes a frame of its own of what it gets; for one thread at a time.
+def zstd_frames(level: int) -> Callable[[list[memoryview]], list[bytes]]:
+    """Give a function that makes a frame of each piece it gets; for one thread at a time.
+
+    `zstandard` makes them all in one call without the GIL: the bytes are those of a call for each,
+    which threads would queue up for.
 
     Raises:
         KernelUnavailable: There is no module for it.
     """
     module, _ = zstd_library()
     if module.__name__ == _PACKAGE:
-        compress: Callable[[memoryview], bytes] = module.ZstdCompressor(level=level).compress
-        return compress
-    return lambda data: bytes(module.compress(data, level))
+        together = module.ZstdCompressor(level=level).multi_compress_to_buffer
+        return lambda pieces: [each.tobytes() for each in together(pieces)] if pieces else []
+    return lambda pieces: [bytes(module.compress(piece, level)) for piece in pieces]
 
 
 def open_zstd_encoder(

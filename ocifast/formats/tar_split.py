@@ -13,6 +13,7 @@ from typing import Final
 
 __all__ = ["TarSplit"]
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 SEGMENT_BYTES: Final = 1 << 20
 """What stands behind the end of the archive comes in segments of this size."""
 
@@ -49,7 +50,7 @@ class TarSplit:
     def _line(self, line: dict[str, object]) -> bytes:
         line["position"] = self._position
         self._position += 1
-        return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        return _encode(line).encode() + b"\n"
 
 
 def _base64(raw: bytes | bytearray) -> str:

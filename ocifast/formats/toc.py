@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ocifast.errors import DigestSyntaxError, DocumentError
+from ocifast.errors import DigestSyntaxError, DocumentError, UnsupportedError
 from ocifast.formats.zstd_chunked import TYPES, Chunk
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ TOC_BYTES: Final = 150 << 20
 KINDS: Final = {word: kind for kind, word in TYPES.items()}
 SIZE_MAX: Final = 2**63 - 1
 DOCUMENT: Final = "TOC"
+TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class TocEntry(NamedTuple):
@@ -37,17 +41,24 @@ class TocEntry(NamedTuple):
     mode: int
     uid: int
     gid: int
+    mtime_ns: int
+    dev_major: int
+    dev_minor: int
     link_target: bytes
     xattrs: tuple[tuple[bytes, bytes], ...]
     digest: str
     chunks: tuple[Chunk, ...]
 
 
-def parse_toc(raw: bytes, end: int) -> tuple[TocEntry, ...]:
-    """Read a TOC of a blob whose frames end at `end`.
+def parse_toc(raw: bytes, end: int, *, has_ends: bool = True) -> tuple[TocEntry, ...]:
+    """Read a TOC of a blob whose frames, or members, end at `end`.
+
+    In zstd:chunked it says where a file ends; in eStargz (not `has_ends`) that is where the next
+    one begins.
 
     Raises:
         DocumentError: It is no TOC, or says what cannot be.
+        UnsupportedError: Several files of an eStargz share a member.
 
     Example:
         >>> parse_toc(b'{"version":1,"entries":[{"type":"dir","name":"etc/"}]}', 0)[0].path
@@ -64,7 +75,23 @@ def parse_toc(raw: bytes, end: int) -> tuple[TocEntry, ...]:
     entries = value.get("entries")
     if not isinstance(entries, list):
         raise DocumentError(DOCUMENT, "entries", "it must be a list")
+    if not has_ends:
+        _set_ends(entries, end)
     return _ordered(_grouped(entries), end)
+
+
+def _set_ends(entries: list[Any], end: int) -> None:
+    """Say of each file where its last chunk ends, from the last file to the first."""
+    after, last = end, None
+    for value in reversed(entries):
+        if not isinstance(value, dict) or not value.get("offset"):
+            continue
+        if "innerOffset" in value:
+            raise UnsupportedError("an eStargz whose files share members (min-chunk-size)")
+        last = after if last is None else last
+        after = value["offset"]
+        if value.get("type") != "chunk":
+            value["endOffset"], last = last, None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -129,6 +156,9 @@ def _entry(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> Toc
         mode=_number(where, value, "mode"),
         uid=_number(where, value, "uid"),
         gid=_number(where, value, "gid"),
+        mtime_ns=_time(where, value.get("modtime", "")),
+        dev_major=_number(where, value, "devMajor"),
+        dev_minor=_number(where, value, "devMinor"),
         link_target=_name(where, value, "linkName") if value.get("linkName") else b"",
         xattrs=_xattrs(where, value.get("xattrs") or {}),
         digest=digest,
@@ -159,6 +189,21 @@ def _number(where: str, value: dict[str, Any], key: str) -> int:
     if type(number) is not int or not 0 <= number <= SIZE_MAX:
         raise DocumentError(DOCUMENT, f"{where}.{key}", f"{number!r} is no size")
     return number
+
+
+def _time(where: str, text: Any) -> int:
+    """Nanoseconds of a time as Go writes it; an absent one is the beginning of 1970."""
+    if text == "":
+        return 0
+    found = TIME.fullmatch(str(text))
+    try:
+        since = dt.datetime.fromisoformat(found[1] + found[3]) - EPOCH if found else None
+    except (ValueError, OverflowError):
+        since = None
+    if since is None or found is None:
+        raise DocumentError(DOCUMENT, f"{where}.modtime", f"{text!r} is no time")
+    seconds = since.days * 86_400 + since.seconds
+    return seconds * 10**9 + int((found[2] or "").ljust(9, "0"))
 
 
 def _name(where: str, value: dict[str, Any], key: str) -> bytes:

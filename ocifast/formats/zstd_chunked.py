@@ -46,6 +46,7 @@ PREFIXES: Final = ("io.github.containers.zstd-chunked.", "io.containers.zstd-chu
 """Of annotations; older podmans look for the second."""
 MANIFEST_TYPE: Final = 1
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _FOOTER: Final = struct.Struct("<7Q8s")
 _OLD_FOOTER: Final = struct.Struct("<4Q8s")
 TYPES: Final = {
@@ -137,7 +138,7 @@ def toc_lines(entries: Iterable[tuple[Entry, str, tuple[Chunk, ...]]]) -> Iterat
     before = b""
     for entry, digest, chunks in entries:
         for described in _described(entry, digest, chunks):
-            yield before + json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
+            yield before + _encode(described).encode()
             before = b","
 
 

@@ -13,10 +13,10 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ocifast.codecs.recipe import Recipe, check_recipe, open_encoder
+from ocifast.codecs.recipe import Recipe, open_encoder
 from ocifast.errors import DiffIdMismatch
 from ocifast.ops.hash_pass import HashPass
-from ocifast.ops.seekable_encoder import SeekableEncoder
+from ocifast.ops.seekable import STORED_AS, open_seekable_encoder, tar_of
 from ocifast.spec.media_type import layer_media_type
 from ocifast.transports.pending_file import OUTPUT, named
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ocifast.spec.digest import Digest
 
 __all__ = ["ConvertPass"]
-
-SEEKABLE_CODEC: Final = "zstd:chunked"
 
 SYNC_BYTES: Final = 8 << 20
 """How much is written before the kernel is made to start writing it to disk (which this advice
@@ -71,11 +69,8 @@ class ConvertPass(HashPass):
     def _open_encoder(self, spec: Mapping[str, Any], arena: Arena) -> None:
         self._recipe = Recipe.from_dict(spec["recipe"])
         self._out_lane = self._open_lane()
-        if self._recipe.codec == SEEKABLE_CODEC:
-            check_recipe(self._recipe)
-            self._encoder = SeekableEncoder(self._recipe.level or 0, spec["threads"], arena.wake)
-        else:
-            self._encoder = open_encoder(self._recipe, spec["threads"], arena.wake)
+        make = open_seekable_encoder if self._recipe.codec in STORED_AS else open_encoder
+        self._encoder = make(self._recipe, spec["threads"], arena.wake)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -182,12 +177,14 @@ class ConvertPass(HashPass):
                 os.fdatasync(self._out)
         if self._encoder is None:
             return {**read, "recipe": None}
+        codec = self._recipe.codec
         return {
             "digest": self._digest,
             "size": self._written,
-            "media_type": layer_media_type(self._recipe.codec.partition(":")[0]),
+            "media_type": layer_media_type(STORED_AS.get(codec, codec)),
             "recipe": self._recipe.identity,
             "annotations": getattr(self._encoder, "annotations", {}),
+            "tar": tar_of(self._encoder, read["entries"]),
         }
 
     def abandon(self) -> bool:

@@ -28,7 +28,8 @@ from ocifast.ops.pack_pass import table_file
 from ocifast.ops.pack_target import check_outside, open_target
 from ocifast.ops.packing import PackedLayer
 from ocifast.ops.progress import LayerAdvanced, LayerFinished, LayerStarted, Planned
-from ocifast.ops.seekable_layer import check_toc, open_seekable
+from ocifast.ops.seekable import STORED_AS
+from ocifast.ops.seekable_layer import open_seekable
 from ocifast.ops.source import Window
 from ocifast.ops.tree_rows import by_extension, clamped, mapped, owned
 from ocifast.ops.tree_selection import check_listed, selection
@@ -184,7 +185,7 @@ class Packing:
         Raises:
             ValueError: It is a pipe.
         """
-        seekable = self._recipe is not None and ":" in self._recipe.codec
+        seekable = self._recipe is not None and self._recipe.codec in STORED_AS
         if seekable and not stat.S_ISREG(os.fstat(target.descriptor).st_mode):
             msg = "a seekable layer is read back and proven: write it to a file, not to a pipe"
             raise ValueError(msg)
@@ -238,7 +239,8 @@ class Packing:
     ) -> PackedLayer:
         if outcome.error is not None:
             raise _named(outcome.error, source, target)
-        read, written = outcome.payload["read"], outcome.payload["written"]
+        written = outcome.payload["written"]
+        read = outcome.payload["read"] | written.get("tar", {})
         return PackedLayer(
             path=target.name,
             media_type=written["media_type"],
@@ -271,7 +273,8 @@ def prove(target: Target, layer: PackedLayer, engine: Engine, limits: Limits) ->
     if report.diff_id != layer.diff_id:
         raise DiffIdMismatch(layer.diff_id, report.diff_id)
     seekable = open_seekable(target.descriptor)
-    check_toc(seekable.entries if seekable else (), report.table or ())
+    assert seekable is not None
+    seekable.check(report.table or ())
 
 
 def _as_json(recipe: Recipe) -> dict[str, Any]:

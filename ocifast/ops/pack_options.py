@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GZIP_LEVEL", "OwnerRule", "PackOptions", "Sort", "clean_prefix", "recipe_of"]
 
-Compression: TypeAlias = Literal["gzip", "zstd", "zstd:chunked", "none"]
+Compression: TypeAlias = Literal["gzip", "zstd", "zstd:chunked", "estargz", "none"]
 Sort: TypeAlias = Literal["name", "extension"]
 
 GZIP_LEVEL: Final = 6

@@ -194,13 +194,14 @@ class SeekableEncoder:
         compress = getattr(self._local, "compress", None)
         if compress is None:
             compress = self._local.compress = zstd_frames(self._level)
-        frames, chunks, at = [], [], 0
+        parts, chunks, at = [], [], 0
         for size, is_chunk in segments:
             part = block[at : at + size]
             at += size
-            frames.append(compress(part))
+            parts.append(part)
             if is_chunk:
                 chunks.append(part)
+        frames = compress(parts)
         self._sizes[number] = array("I", map(len, frames))
         self._digests[number] = b"".join(hash_many(chunks))
         return b"".join(frames)

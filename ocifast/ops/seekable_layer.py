@@ -1,4 +1,6 @@
-"""A zstd:chunked blob as a store of files: its TOC, and one file without the rest of the layer.
+"""A seekable blob as a store of files: its TOC, and one file without the rest of the layer.
+
+Of zstd:chunked, and of eStargz; footers at the end of the blob tell them apart.
 
 What is read is checked: a chunk against its digest, a file against its own. The TOC itself is a
 claim of the blob; hold its digest, or the blob's, against a manifest before trusting names.
@@ -9,9 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.sha256 import Sha256
+from ocifast._native.tar import TarParser
 from ocifast.codecs.zstd_encoder import zstd_library
 from ocifast.errors import (
     CompressedDataError,
@@ -19,8 +23,11 @@ from ocifast.errors import (
     DocumentError,
     LimitExceeded,
 )
+from ocifast.formats import estargz
+from ocifast.formats.tar import EntryTable
 from ocifast.formats.toc import TOC_BYTES, TocEntry, parse_toc
 from ocifast.formats.zstd_chunked import FOOTER_BYTES, FRAME_HEADER_BYTES, Position, read_footer
+from ocifast.limits import DEFAULT_LIMITS
 from ocifast.spec.digest import Digest
 from ocifast.tree.entry import EntryKind
 
@@ -36,14 +43,25 @@ CHUNK_BYTES: Final = 256 << 20
 """A chunk that says to be longer is not read: it would be held whole."""
 
 
+FIELDS: Final = (
+    *("path", "kind", "size", "mode", "uid", "gid", "mtime_ns"),
+    *("dev_major", "dev_minor", "link_target", "xattrs"),
+)
+"""What TOC and tar both say of an entry."""
+
+
 class SeekableLayer:
     """The files of a blob; `entries` are in the order of its tar.
 
-    `toc_digest` is of the TOC as stored, as annotations have it. The descriptor stays the caller's.
+    `toc_digest` is what annotations have: of the TOC as stored in zstd:chunked, of its JSON in
+    eStargz. The descriptor stays the caller's.
     """
 
-    def __init__(self, descriptor: int, entries: tuple[TocEntry, ...], toc_digest: Digest) -> None:
+    def __init__(
+        self, descriptor: int, entries: tuple[TocEntry, ...], toc_digest: Digest, codec: str
+    ) -> None:
         self._descriptor = descriptor
+        self._codec = codec
         self.entries = entries
         self.toc_digest = toc_digest
         self._by_path = {_plain(entry.path): entry for entry in entries}
@@ -71,7 +89,8 @@ class SeekableLayer:
         """
         whole = Sha256()
         for chunk in entry.chunks:
-            data = _inflate(self._pread(chunk.offset, chunk.end_offset - chunk.offset), chunk)
+            stored = _pread(self._descriptor, chunk.offset, chunk.end_offset - chunk.offset)
+            data = _inflate(stored, chunk) if self._codec == "zstd" else _unzip(stored, chunk)
             if (found := Digest.of_content(data)) != chunk.digest:
                 raise DigestMismatch(chunk.digest, found)
             whole.update(data)
@@ -79,8 +98,22 @@ class SeekableLayer:
         if entry.chunks and (found := Digest.of_sha256(whole.digest())) != entry.digest:
             raise DigestMismatch(entry.digest, found)
 
-    def _pread(self, offset: int, size: int) -> bytes:
-        return _pread(self._descriptor, offset, size)
+    def check(self, table: Iterable[Entry]) -> None:
+        """Hold the TOC against the tar of the blob (H25).
+
+        Raises:
+            DocumentError: They differ; the first difference is named.
+        """
+        if self._codec == "zstd":
+            check_toc(self.entries, table)
+            return
+        # The TOC of eStargz is an entry that it does not list, and it rounds times to seconds.
+        rounded = (
+            entry._replace(mtime_ns=(entry.mtime_ns + 500_000_000) // 10**9 * 10**9)
+            for entry in table
+            if entry.path != estargz.TOC_NAME
+        )
+        check_toc(self.entries, rounded)
 
 
 def open_seekable(descriptor: int) -> SeekableLayer | None:
@@ -94,10 +127,15 @@ def open_seekable(descriptor: int) -> SeekableLayer | None:
     size = os.fstat(descriptor).st_size
     if size < FOOTER_BYTES:
         return None
-    found = read_footer(_pread(descriptor, size - FOOTER_BYTES, FOOTER_BYTES))
-    if found is None:
-        return None
-    toc, _ = found
+    tail = _pread(descriptor, size - FOOTER_BYTES, FOOTER_BYTES)
+    offset = estargz.read_estargz_footer(tail[-estargz.FOOTER_BYTES :])
+    if offset is not None:
+        return _open_estargz(descriptor, offset, size - estargz.FOOTER_BYTES)
+    found = read_footer(tail)
+    return None if found is None else _open_chunked(descriptor, found[0], size)
+
+
+def _open_chunked(descriptor: int, toc: Position, size: int) -> SeekableLayer:
     if toc.uncompressed_size > TOC_BYTES:
         raise LimitExceeded("toc_bytes", TOC_BYTES, toc.uncompressed_size, "blob", toc.offset)
     if toc.offset < FRAME_HEADER_BYTES or toc.offset + toc.size > size:
@@ -105,7 +143,31 @@ def open_seekable(descriptor: int) -> SeekableLayer | None:
     stored = _pread(descriptor, toc.offset, toc.size)
     raw = _inflate(stored, toc)
     entries = parse_toc(raw, toc.offset - FRAME_HEADER_BYTES)
-    return SeekableLayer(descriptor, entries, Digest.of_content(stored))
+    return SeekableLayer(descriptor, entries, Digest.of_content(stored), "zstd")
+
+
+def _open_estargz(descriptor: int, offset: int, end: int) -> SeekableLayer:
+    if offset >= end:
+        raise DocumentError("TOC", "", "the footer places it outside of the blob")
+    if end - offset > TOC_BYTES:
+        raise LimitExceeded("toc_bytes", TOC_BYTES, end - offset, "blob", offset)
+    member, inflate = _pread(descriptor, offset, end - offset), zlib.decompressobj(31)
+    try:
+        head = inflate.decompress(member, estargz.BLOCK)
+        parser = TarParser(DEFAULT_LIMITS)
+        parser.feed(head)
+        found = list(EntryTable(*parser.take_table()))
+        if not found or (found[0].path, found[0].payload_offset) != (estargz.TOC_NAME, len(head)):
+            raise DocumentError("TOC", "", "the footer places it where it is not")
+        if found[0].size > TOC_BYTES:
+            raise LimitExceeded("toc_bytes", TOC_BYTES, found[0].size, "blob", offset)
+        raw = inflate.decompress(inflate.unconsumed_tail, found[0].size or 1)
+    except zlib.error as error:
+        raise CompressedDataError("gzip", offset, str(error)) from None
+    if len(raw) != found[0].size:
+        raise CompressedDataError("gzip", offset, "the member ends within the TOC")
+    entries = parse_toc(raw, offset, has_ends=False)
+    return SeekableLayer(descriptor, entries, Digest.of_content(raw), "gzip")
 
 
 def check_toc(entries: Iterable[TocEntry], table: Iterable[Entry]) -> None:
@@ -118,9 +180,8 @@ def check_toc(entries: Iterable[TocEntry], table: Iterable[Entry]) -> None:
     if len(told) != len(found):
         reason = f"it has {len(told)} entries, and the tar {len(found)}"
         raise DocumentError("TOC", "", reason)
-    fields = ("path", "kind", "size", "mode", "uid", "gid", "link_target", "xattrs")
     for number, (claim, fact) in enumerate(zip(told, found, strict=True)):
-        for field in fields:
+        for field in FIELDS:
             said, is_ = getattr(claim, field), getattr(fact, field)
             if said != (tuple(sorted(is_)) if field == "xattrs" else is_):
                 reason = f"{field} is {said!r}, and in the tar {is_!r}"
@@ -150,6 +211,20 @@ def _inflate(stored: bytes, what: Chunk | Position) -> bytes:
     if len(data) != size:
         reason = f"a frame gives {len(data)} bytes where {size} were said"
         raise CompressedDataError("zstd", what.offset, reason)
+    return data
+
+
+def _unzip(stored: bytes, chunk: Chunk) -> bytes:
+    """Inflate a chunk alone: behind it its member goes on with the tar."""
+    if chunk.size > CHUNK_BYTES:
+        raise LimitExceeded("chunk_bytes", CHUNK_BYTES, chunk.size, "blob", chunk.offset)
+    try:
+        data = zlib.decompressobj(31).decompress(stored, chunk.size)
+    except zlib.error as error:
+        raise CompressedDataError("gzip", chunk.offset, str(error)) from None
+    if len(data) != chunk.size:
+        reason = f"a member gives {len(data)} bytes where {chunk.size} were said"
+        raise CompressedDataError("gzip", chunk.offset, reason)
     return data
 
 

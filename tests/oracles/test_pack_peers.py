@@ -153,15 +153,16 @@ def test_an_image_packed_from_a_folder_runs(
     assert engine.output_of("example.com/packed:1", "/check", "/etc/kept") == ["/etc/kept: packed"]
 
 
-def test_podman_pulls_and_runs_a_zstd_chunked_layer(
-    podman: Client, program: bytes, tmp_path: Path
+@pytest.mark.parametrize("compress", ["zstd:chunked", "estargz"])
+def test_podman_pulls_and_runs_a_seekable_layer(
+    podman: Client, program: bytes, tmp_path: Path, compress: str
 ) -> None:
     top = tmp_path / "tree"
     (top / "etc").mkdir(parents=True)
     (top / "etc/kept").write_text("chunked")
     (top / "check").write_bytes(program)
     (top / "check").chmod(0o755)
-    pack(top, f"oci:{tmp_path}/layout:app", compress="zstd:chunked")
+    pack(top, f"oci:{tmp_path}/layout:app", compress=compress)
     identity = podman("pull", "-q", f"oci:{tmp_path}/layout:app").strip()
     assert podman.output_of(identity, "/check", "/etc/kept") == ["/etc/kept: chunked"]
     podman.forget_images()
