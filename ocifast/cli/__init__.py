@@ -47,8 +47,11 @@ examples:
   ocifast hash layer.tar.gz other.tar.zst      a line per layer, as sha256sum writes it
   ocifast hash --json *.tar.gz | jq .diff_id   one object per layer
   curl -s "$url" | ocifast hash -              from a pipe
-  ocifast hash -c SHA256SUMS                   check a list
   ocifast ls layer.tar.gz                      what is in it
+  ocifast inspect app.tar                      what docker save wrote
+  ocifast verify oci:images                    every digest and diff_id of a layout
+  ocifast convert *.tar -o oci:images          archives into one layout
+  ocifast pack rootfs -o layer.tar.gz          a folder into a layer
   ocifast doctor                               how fast it can be here, and why
 
 exit codes:
@@ -62,7 +65,9 @@ exit codes:
 def build_parser(loaded: Iterable[str] = VERBS) -> Parser:
     """Make the parser; only the verbs of `loaded` get their options, the others just their name."""
     parser = Parser(
-        prog="ocifast", description="A fast engine for OCI container-image layers.", epilog=EPILOG
+        prog="ocifast",
+        description="A fast engine for OCI container images and their layers.",
+        epilog=EPILOG,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")

@@ -93,15 +93,15 @@ def workers(text: str) -> int:
     return int(text)
 
 
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says how a layer is read."""
+def add_reading_arguments(parser: argparse.ArgumentParser, profile: str = "compat") -> None:
+    """Add what says how a layer is read; `profile` is the one without the option."""
     defaults = Limits()
     parser.add_argument(
         "--profile",
         choices=("strict", "compat"),
-        default="compat",
+        default=profile,
         help="strict refuses what two readers would read differently; compat reads what Docker and "
-        "containerd accept, and reports oddities (default)",
+        f"containerd accept, and reports oddities (default: {profile})",
     )
     parser.add_argument(
         "--max-output",

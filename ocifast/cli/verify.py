@@ -66,8 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="no progress, findings and summary"
     )
-    add_reading_arguments(parser)
-    parser.set_defaults(profile="strict")
+    add_reading_arguments(parser, profile="strict")
     add_engine_arguments(parser)
 
 

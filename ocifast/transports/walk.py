@@ -180,10 +180,16 @@ class Walk:
             descriptor is not None and is_attestation(descriptor)
         ):
             return raw, None, ()
-        strange = [layer.media_type for layer in manifest.layers if not _is_tar(layer)]
-        if strange:
-            return raw, None, (f"{document}: layers of type {strange[0]:.80} are not looked into",)
         name = str(manifest.config.digest)
+        strange = [n for n, layer in enumerate(manifest.layers) if not _is_tar(layer)]
+        if strange:
+            kind = f"{manifest.layers[strange[0]].media_type:.80}"
+            # Signatures are kept in images of no operating system; in one that runs, nobody would
+            # hold such a layer against its diff_id.
+            if self._profile == "strict" and ImageConfig.parse(raw, document=name).os:
+                reason = f"{kind} is no type of a layer, and the image is one to be run"
+                raise DocumentError(document, f"layers[{strange[0]}].mediaType", reason)
+            return raw, None, (f"{document}: layers of type {kind} are not looked into",)
         config = ImageConfig.parse(raw, document=name)
         layers = len(manifest.layers)
         return raw, config, check_layers(config, layers, document=name, profile=self._profile)

@@ -94,6 +94,22 @@ def test_j12_the_blobs_of_an_artifact_are_verified_and_not_looked_into(check):
     assert codes(check(break_blob(files, blob, flip))) == ["digest"]
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_j12_a_layer_of_no_known_type_is_a_problem_of_an_image_that_runs(check, runs):
+    manifest = json.loads(SOUND.manifest)
+    manifest["layers"][0]["mediaType"] = "application/vnd.oci.image.laxer.v1.tar"
+    config = json.loads(SOUND.config)
+    raw_config = images.compact(config if runs else config | {"os": ""})
+    manifest["config"] = images.descriptor(raw_config, images.CONFIG)
+    raw = images.compact(manifest)
+    files = images.layout_files(SOUND)
+    files |= {images.blob_name(each): each for each in (raw, raw_config)}
+    files["index.json"] = images.index_json([images.descriptor(raw, images.MANIFEST)])
+    found = check(files)
+    assert codes(found) == (["document"] if runs else [])
+    assert check(files, profile="compat").ok
+
+
 def test_j01_a_manifest_announced_as_something_else_is_a_problem(check):
     entry = images.root_entries(SOUND)[0] | {"mediaType": "application/x"}
     files = images.layout_files(SOUND) | {"index.json": images.index_json([entry])}
