@@ -41,7 +41,6 @@ from ocifast.transports.pending_file import OUTPUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocifast.codecs.recipe import Recipe
     from ocifast.engine.pipeline import Outcome
     from ocifast.limits import Limits
     from ocifast.ops.pack_target import Target
@@ -91,10 +90,10 @@ def pack_layer(
         if engine is None:
             engine = stack.enter_context(Engine(workers, slot_bytes=BLOCK_SLOT_BYTES))
         packing = Packing(chosen, engine, tell)
+        source: TreeSource | None = None
         if isinstance(tree, (str, os.PathLike)):
             source = stack.enter_context(contextlib.closing(TreeSource(os.fspath(tree), chosen)))
-        else:
-            source = None
+            check_outside(dest, source.root, source.path, append=append)
         target = stack.enter_context(open_target(dest, chosen, append=append))
         packing.check_target(target)
         if source is None:
@@ -102,7 +101,6 @@ def pack_layer(
             reader = VirtualTree(tree, prefix)  # type: ignore[arg-type]
             layer = packing.run(reader, UNKNOWN_BYTES, target, began, local=True)
             return target.finish(layer)
-        check_outside(target, source.root, source.path)
         source.list()
         layer = packing.run(source, source.size, target, began, local=False)
         return target.finish(layer)
@@ -229,7 +227,7 @@ class Packing:
             "expected": {"media_type": None, "digest": None, "size": None},
             "diff_id": None,
             "window": None,
-            "recipe": None if self._recipe is None else _as_json(self._recipe),
+            "recipe": None if self._recipe is None else self._recipe.to_dict(),
             "threads": min(self._engine.workers, blocks),
             "prefix": prefix,
         }
@@ -275,10 +273,6 @@ def prove(target: Target, layer: PackedLayer, engine: Engine, limits: Limits) ->
     seekable = open_seekable(target.descriptor)
     assert seekable is not None
     seekable.check(report.table or ())
-
-
-def _as_json(recipe: Recipe) -> dict[str, Any]:
-    return recipe.to_dict()
 
 
 def _named(error: BaseException, source: TreeSource | VirtualTree, target: Target) -> BaseException:

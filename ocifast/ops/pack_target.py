@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -34,8 +33,6 @@ class Target(Protocol):
 
     name: str
     """What it is called in results."""
-    folder: str | None
-    """The folder it is in; None of a descriptor."""
 
     @property
     def descriptor(self) -> int:
@@ -64,7 +61,7 @@ def open_target(
     if isinstance(dest, int) or dest == "-":
         return DescriptorTarget(STDOUT if dest == "-" else int(dest))
     path = os.fspath(dest)
-    if append or any(path.startswith(f"{kind}:") for kind in FORMATS):
+    if _is_image(path, append=append):
         return ImageTarget(path, options, append=append)
     return FileTarget(path, overwrite=options.overwrite)
 
@@ -75,7 +72,6 @@ class FileTarget:
     def __init__(self, path: str, *, overwrite: bool) -> None:
         self.name = path
         folder, self._base = os.path.split(path)
-        self.folder: str | None = folder or "."
         self._overwrite = overwrite
         if os.path.isdir(path) or not self._base:
             raise IsADirectoryError(errno.EISDIR, "it is a folder: name a file in it", path)
@@ -115,7 +111,6 @@ class DescriptorTarget:
 
     def __init__(self, descriptor: int) -> None:
         self.name = "-" if descriptor == STDOUT else f"<descriptor {descriptor}>"
-        self.folder: str | None = None
         self.descriptor = descriptor
 
     def finish(self, layer: PackedLayer) -> PackedLayer:
@@ -141,7 +136,6 @@ class ImageTarget:
             raise ReferenceSyntaxError(dest, "the image needs a name: oci:FOLDER:NAME")
         self._epoch = options.source_date_epoch
         self._base = find_base(self._into) if append else None
-        self.folder: str | None = self._into.path
         prepare_layout(self._into.path)
         self._store = BlobStore(self._into.path)
         self._pending = self._store.pending()
@@ -165,21 +159,31 @@ class ImageTarget:
         self._store.close()
 
 
-def check_outside(target: Target, root: int, tree: str) -> None:
-    """Refuse to write into the tree that is read.
+def check_outside(
+    dest: str | os.PathLike[str] | int, root: int, tree: str, *, append: bool
+) -> None:
+    """Refuse to write into the tree that is read, before anything is made there.
 
     Raises:
-        FileExistsError: The target is below the root.
+        FileExistsError: The destination is below the root.
+        ReferenceSyntaxError: It is no destination.
     """
-    if target.folder is None:
+    if isinstance(dest, int) or dest == "-":
         return
-    top = os.fstat(root)
-    folder = os.path.realpath(target.folder)
+    path = os.fspath(dest)
+    if _is_image(path, append=append):
+        folder = path = parse_destination(path, None).path
+    else:
+        folder = os.path.dirname(path) or "."
+    top, folder = os.fstat(root), os.path.realpath(folder)
     while True:
-        status = os.stat(folder)
-        if stat.S_ISDIR(status.st_mode) and os.path.samestat(status, top):
+        if os.path.isdir(folder) and os.path.samestat(os.stat(folder), top):
             reason = f"it is inside {tree}, which is packed: write it elsewhere"
-            raise FileExistsError(errno.EEXIST, reason, target.name)
+            raise FileExistsError(errno.EEXIST, reason, path)
         if folder == "/":
             return
         folder = os.path.dirname(folder)
+
+
+def _is_image(path: str, *, append: bool) -> bool:
+    return append or any(path.startswith(f"{kind}:") for kind in FORMATS)

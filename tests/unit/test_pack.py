@@ -207,6 +207,15 @@ def test_the_tree_itself_is_no_place_for_the_layer(tree, where) -> None:
     assert not (tree / where).exists()
 
 
+def test_no_layout_is_made_in_the_tree_either(tree) -> None:
+    before = sorted(os.listdir(tree))
+    with pytest.raises(FileExistsError, match="inside"):
+        pack(tree, f"oci:{tree}/layout:app")
+    with pytest.raises(FileExistsError, match="inside"):
+        pack(tree, f"oci:{tree}:app")
+    assert sorted(os.listdir(tree)) == before
+
+
 def test_an_image_of_one_layer_and_another_layer_on_top_of_it(tree, tmp_path) -> None:
     layout = f"oci:{tmp_path}/layout:app:1"
     first = pack(tree / "etc", layout, source_date_epoch=WHEN)
