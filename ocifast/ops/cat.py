@@ -17,6 +17,7 @@ from ocifast.limits import DEFAULT_LIMITS, Limits
 from ocifast.ops.hash import hash_layers
 from ocifast.ops.seekable_layer import open_seekable
 from ocifast.tree.entry import Entry, EntryKind
+from ocifast.tree.path import plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +70,10 @@ def _by_tar(
 ) -> Iterator[bytes]:
     (report,) = hash_layers([descriptor], profile=profile, limits=limits, engine=engine)
     # Of several entries of one path, which only compat reads, the last one counts.
-    found = {_plain(entry.path): entry for entry in report.table or ()}
-    entry = found.get(_plain(path))
+    found = {plain_path(entry.path): entry for entry in report.table or ()}
+    entry = found.get(plain_path(path))
     if entry is not None and entry.kind is EntryKind.HARDLINK:
-        entry = found.get(_plain(entry.link_target))
+        entry = found.get(plain_path(entry.link_target))
     if entry is None:
         raise FileNotFoundError(errno.ENOENT, "the layer holds no such path", os.fsdecode(path))
     _check_kind(entry.kind, path)
@@ -109,7 +110,3 @@ def _tar(descriptor: int, limits: Limits, profile: Profile) -> Iterator[memoryvi
         decoder.feed(piece)
         while not decoder.needs_input:
             yield out[: decoder.readinto(out)]
-
-
-def _plain(path: bytes) -> bytes:
-    return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ocifast.formats.tar import ROW, EntryTable
 from ocifast.tree import OPAQUE_NAME, WHITEOUT_PREFIX, hidden_path
 from ocifast.tree.entry import Entry, EntryKind
+from ocifast.tree.path import plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,7 +39,7 @@ def effective(layers: Iterable[Iterable[Entry]]) -> Lower:
         added: Lower = {}
         hidden, emptied = set(), set()
         for entry in layer:
-            path = _plain(entry.path)
+            path = plain_path(entry.path)
             if not entry.is_whiteout:
                 added[path] = entry
             elif path.rpartition(b"/")[2] == OPAQUE_NAME:
@@ -61,10 +62,6 @@ def effective(layers: Iterable[Iterable[Entry]]) -> Lower:
     return lower
 
 
-def _plain(path: bytes) -> bytes:
-    return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
-
-
 def changed(table: EntryTable, lower: Lower, prefix: bytes = b"") -> EntryTable:
     """Give the rows that turn `lower` into the tree, in the order of the tree.
 
@@ -73,7 +70,7 @@ def changed(table: EntryTable, lower: Lower, prefix: bytes = b"") -> EntryTable:
     """
     below = prefix + b"/" if prefix else b""
     known = {path[len(below) :]: entry for path, entry in lower.items() if path.startswith(below)}
-    entries = {_plain(entry.path): entry for entry in table}
+    entries = {plain_path(entry.path): entry for entry in table}
     taken = {path for path, entry in entries.items() if _differs(entry, known.get(path), below)}
     _take_groups(taken, entries)
     gone = set(_topmost(known, entries))
@@ -88,7 +85,7 @@ def _differs(entry: Entry, old: Entry | None, below: bytes) -> bool:
     if (entry.uid, entry.gid, entry.xattrs) != (old.uid, old.gid, old.xattrs):
         return True
     if entry.kind is EntryKind.HARDLINK:
-        return below + _plain(entry.link_target) != _plain(old.link_target)
+        return below + plain_path(entry.link_target) != plain_path(old.link_target)
     if entry.kind is DIRECTORY:
         return False
     if entry.mtime_ns // SECOND_NS != old.mtime_ns // SECOND_NS:
@@ -102,7 +99,7 @@ def _take_groups(taken: set[bytes], entries: dict[bytes, Entry]) -> None:
     groups: dict[bytes, list[bytes]] = {}
     for path, entry in entries.items():
         if entry.kind is EntryKind.HARDLINK:
-            groups.setdefault(_plain(entry.link_target), []).append(path)
+            groups.setdefault(plain_path(entry.link_target), []).append(path)
     for target, links in groups.items():
         if target in taken or not taken.isdisjoint(links):
             taken.add(target)

@@ -30,6 +30,7 @@ from ocifast.formats.zstd_chunked import FOOTER_BYTES, FRAME_HEADER_BYTES, Posit
 from ocifast.limits import DEFAULT_LIMITS
 from ocifast.spec.digest import Digest
 from ocifast.tree.entry import EntryKind
+from ocifast.tree.path import plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,7 +65,7 @@ class SeekableLayer:
         self._codec = codec
         self.entries = entries
         self.toc_digest = toc_digest
-        self._by_path = {_plain(entry.path): entry for entry in entries}
+        self._by_path = {plain_path(entry.path): entry for entry in entries}
 
     def find(self, path: bytes) -> TocEntry:
         """Give the entry of a path, or of what a hard link at that path is a name of.
@@ -72,9 +73,9 @@ class SeekableLayer:
         Raises:
             FileNotFoundError: There is none.
         """
-        entry = self._by_path.get(_plain(path))
+        entry = self._by_path.get(plain_path(path))
         if entry is not None and entry.kind is EntryKind.HARDLINK:
-            entry = self._by_path.get(_plain(entry.link_target))
+            entry = self._by_path.get(plain_path(entry.link_target))
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, "the layer holds no such path", os.fsdecode(path))
         return entry
@@ -234,7 +235,3 @@ def _decompress(module: Any, stored: bytes, size: int) -> bytes:
         reader = module.ZstdDecompressor().stream_reader(stored, read_across_frames=False)
         return bytes(reader.read(size + 1))
     return bytes(module.ZstdDecompressor().decompress(stored, size + 1))
-
-
-def _plain(path: bytes) -> bytes:
-    return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))

@@ -10,6 +10,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
+from ocifast.tree.path import components
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
@@ -39,7 +41,7 @@ def selection(exclude: Sequence[str], listed: Iterable[bytes] | None) -> Keep | 
 
 def clean_path(path: bytes) -> bytes:
     """Give a path of a list without what means nothing. Raises ValueError if it leads out."""
-    parts = [part for part in path.split(b"/") if part not in (b"", b".")]
+    parts = components(path)
     if path.startswith(b"/") or b".." in parts:
         msg = f"{os.fsdecode(path)!r} is not below the tree: list paths relative to it"
         raise ValueError(msg)

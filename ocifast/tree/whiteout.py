@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ocifast.tree.path import components
+
 __all__ = [
     "AUFS_PREFIX",
     "OPAQUE_NAME",
@@ -24,15 +26,11 @@ AUFS_PREFIX: Final = b".wh..wh."
 """In the root of a layer: link store and orphans of AUFS. Engines skip them."""
 
 
-def _components(path: bytes) -> list[bytes]:
-    return [part for part in path.split(b"/") if part not in {b"", b"."}]
-
-
 def is_aufs_path(path: bytes) -> bool:
     """Whether the path is, or is below, housekeeping of AUFS in the root of the layer."""
     if AUFS_PREFIX not in path:
         return False
-    parts = _components(path)
+    parts = components(path)
     return parts[0].startswith(AUFS_PREFIX) and parts != [OPAQUE_NAME]
 
 
@@ -40,12 +38,12 @@ def is_whiteout_path(path: bytes) -> bool:
     """Whether the last component says that something of the lower layers is gone."""
     if WHITEOUT_PREFIX not in path:
         return False
-    return _components(path)[-1].startswith(WHITEOUT_PREFIX) and not is_aufs_path(path)
+    return components(path)[-1].startswith(WHITEOUT_PREFIX) and not is_aufs_path(path)
 
 
 def is_opaque_path(path: bytes) -> bool:
     """Whether it hides everything the lower layers have in its directory."""
-    return OPAQUE_NAME in path and _components(path)[-1] == OPAQUE_NAME and not is_aufs_path(path)
+    return OPAQUE_NAME in path and components(path)[-1] == OPAQUE_NAME and not is_aufs_path(path)
 
 
 def hidden_path(path: bytes) -> bytes:
@@ -57,6 +55,6 @@ def hidden_path(path: bytes) -> bytes:
     """
     if not is_whiteout_path(path):
         raise ValueError(f"{path!r} is not a whiteout")
-    *parents, name = _components(path)
+    *parents, name = components(path)
     hidden = [] if name == OPAQUE_NAME else [name.removeprefix(WHITEOUT_PREFIX)]
     return b"/".join([*parents, *hidden])
