@@ -64,10 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", choices=FORMATS, help="what to write, unless DEST begins with it")
     parser.add_argument(
         "--compress",
-        choices=("gzip", "zstd", "none", "keep"),
+        choices=("gzip", "zstd", "zstd:chunked", "estargz", "none", "keep"),
         help="how layers are compressed (default: gzip; docker-archive: none; dir: keep)",
     )
-    parser.add_argument("--level", metavar="N", type=int, help="of gzip 1..12, of zstd 1..19")
+    parser.add_argument(
+        "--level", metavar="N", type=int, help="of gzip and estargz 1..12, of zstd 1..19"
+    )
     parser.add_argument("--recipe", metavar="NAME", help="by name: ocifast doctor lists them")
     parser.add_argument(
         "--force", action="store_true", help="recompress layers that have the format already"

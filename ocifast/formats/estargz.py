@@ -43,6 +43,8 @@ LANDMARK: Final = b".no.prefetch.landmark"
 Readers hide it and the TOC; what unpacks the layer as a plain tar leaves both in the tree."""
 RESERVED: Final = frozenset({TOC_NAME, LANDMARK, b".prefetch.landmark"})
 """Names the format has taken: such entries of a source are its own of an earlier conversion."""
+TOC_DIGEST: Final = "containerd.io/snapshot/stargz/toc.digest"
+"""The annotation that says what the digest of the TOC is."""
 LANDMARK_CONTENT: Final = b"\x0f"
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
@@ -83,7 +85,7 @@ def read_estargz_footer(raw: bytes) -> int | None:
 def estargz_annotations(toc_digest: str, uncompressed_size: int) -> dict[str, str]:
     """Give what the descriptor of the layer has to say; podman alone reads the size."""
     return {
-        "containerd.io/snapshot/stargz/toc.digest": toc_digest,
+        TOC_DIGEST: toc_digest,
         "io.containers.estargz.uncompressed-size": str(uncompressed_size),
     }
 

@@ -6,11 +6,11 @@ blob once, however many images or layers point to it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["ConvertReport", "ConvertedImage", "ConvertedLayer"]
 
@@ -22,7 +22,9 @@ class ConvertedLayer:
     """A layer of a converted image: what it was, and what it is now.
 
     `source_digest` and `source_size` are of the blob that was read, `digest` and `size` of the one
-    that stands for it now. `recipe` names how it was compressed, if that was done here; `how` is
+    that stands for it now, and so is `diff_id`: eStargz puts entries into a tar, so it has another
+    one than `source_diff_id`. `annotations` are what its descriptor has to say: of a seekable layer
+    where its TOC is. `recipe` names how it was compressed, if that was done here; `how` is
     ``compressed``, ``copied``, ``reflinked``, ``hardlinked``, ``shared`` (another image has done
     the work) or ``resumed`` (an earlier run has). `findings` are oddities that were tolerated.
     """
@@ -38,6 +40,8 @@ class ConvertedLayer:
     how: str
     seconds: float
     findings: tuple[str, ...] = ()
+    source_diff_id: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from ocifast.codecs.recipe import RECIPES, Recipe, recipe
+from ocifast.codecs.recipe import RECIPES, SEEKABLE, Recipe, recipe
 from ocifast.errors import UnknownRecipe
 from ocifast.limits import DEFAULT_LIMITS, Limits
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Compression", "ConvertOptions", "recipe_of"]
 
-Compression: TypeAlias = Literal["gzip", "zstd", "none", "keep"]
+Compression: TypeAlias = Literal["gzip", "zstd", "zstd:chunked", "estargz", "none", "keep"]
 
 _IDENTITY: Final = re.compile(r"(?P<name>[a-z0-9-]+)/\d+(:level=(?P<level>\d{1,3}))?( \(.*\))?")
 
@@ -97,4 +97,4 @@ def _is_spelling(text: str, chosen: Recipe) -> bool:
 
 def codec_of(name: str | None) -> str | None:
     """The codec of a recipe; None where there is no such."""
-    return next((scheme.codec for scheme in RECIPES if scheme.name == name), None)
+    return next((scheme.codec for scheme in (*RECIPES, *SEEKABLE) if scheme.name == name), None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ocifast.codecs.recipe import Recipe, open_encoder
 from ocifast.errors import DiffIdMismatch
 from ocifast.ops.hash_pass import HashPass
+from ocifast.ops.read_back import ReadBack
 from ocifast.ops.seekable import STORED_AS, open_seekable_encoder, tar_of
 from ocifast.spec.media_type import layer_media_type
 from ocifast.transports.pending_file import OUTPUT, named
@@ -39,8 +40,9 @@ class ConvertPass(HashPass):
     """Verify one layer and write it anew; `source` is (what to read, descriptor to write).
 
     Besides what `HashPass` takes, the spec has ``diff_id`` (or None), ``recipe`` and ``threads``.
-    Without a recipe the bytes are written as they are stored; and when there is nowhere to write
-    them, the source being a descriptor or Reader alone, the layer is only verified.
+    What is made seekable is read back while it is written, and proven. Without a recipe the bytes
+    are written as they are stored; and when there is nowhere to write them, the source being a
+    descriptor or Reader alone, the layer is only verified.
     """
 
     def __init__(
@@ -52,7 +54,8 @@ class ConvertPass(HashPass):
         self._encoder: Encoder | None = None
         self._piece = memoryview(b"")
         self._written = self._synced = 0
-        self._out_lane = -1
+        self._out_lane = self._back_lane = -1
+        self._back: ReadBack | None = None
         self._diff_id: str | None = spec["diff_id"]
         try:
             super().__init__(spec, reader, arena)
@@ -69,7 +72,11 @@ class ConvertPass(HashPass):
     def _open_encoder(self, spec: Mapping[str, Any], arena: Arena) -> None:
         self._recipe = Recipe.from_dict(spec["recipe"])
         self._out_lane = self._open_lane()
-        make = open_seekable_encoder if self._recipe.codec in STORED_AS else open_encoder
+        stored_as = STORED_AS.get(self._recipe.codec)
+        if stored_as is not None:
+            self._back_lane = self._open_lane()
+            self._back = ReadBack(self._out, stored_as, arena, self._back_lane)
+        make = open_encoder if stored_as is None else open_seekable_encoder
         self._encoder = make(self._recipe, spec["threads"], arena.wake)
 
     @property
@@ -88,7 +95,9 @@ class ConvertPass(HashPass):
             return super().step()
         if self._piece or self._take():
             return self._write()
-        return not self._encoder.full and super().step()
+        if not self._encoder.full and super().step():
+            return True
+        return self._back is not None and self._back.step(self._written)
 
     def _take(self) -> bool:
         """Whether there is a piece of output to be written."""
@@ -144,11 +153,14 @@ class ConvertPass(HashPass):
         """Whether everything is read, hashed and written."""
         if self._encoder is not None and (self._piece or not self._encoder.done):
             return False
+        if self._back is not None and not self._back.is_at(self._written):
+            return False
         return super().finished()
 
     def _close_lanes(self) -> dict[int, Digest]:
         digests = super()._close_lanes()
         self._digest = digests.get(self._out_lane)
+        self._back_digest = digests.get(self._back_lane)
         return digests
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
@@ -178,13 +190,18 @@ class ConvertPass(HashPass):
         if self._encoder is None:
             return {**read, "recipe": None}
         codec = self._recipe.codec
+        tar = tar_of(self._encoder, read["entries"])
+        annotations = getattr(self._encoder, "annotations", {})
+        if self._back is not None:
+            diff_id = tar.get("diff_id", read["diff_id"])
+            self._back.check(str(self._back_digest), diff_id, annotations)
         return {
             "digest": self._digest,
             "size": self._written,
             "media_type": layer_media_type(STORED_AS.get(codec, codec)),
             "recipe": self._recipe.identity,
-            "annotations": getattr(self._encoder, "annotations", {}),
-            "tar": tar_of(self._encoder, read["entries"]),
+            "annotations": annotations,
+            "tar": tar,
         }
 
     def abandon(self) -> bool:
@@ -195,6 +212,8 @@ class ConvertPass(HashPass):
     def _close(self) -> None:
         if self._encoder is not None:
             self._encoder.close()
+        if self._back is not None:
+            self._back.close()
         if self._out >= 0:
             out, self._out = self._out, -1
             os.close(out)

@@ -19,11 +19,12 @@ from ocifast.ops.archive_stream import open_stream
 from ocifast.ops.conversion import ConvertedLayer
 from ocifast.ops.journal import Fact
 from ocifast.ops.progress import LayerAdvanced, LayerFinished, LayerStarted
+from ocifast.ops.seekable import STORED_AS
 from ocifast.spec.media_type import codec_of
 from ocifast.transports.pending_file import OUTPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ocifast.codecs.recipe import Recipe
     from ocifast.engine import Engine
@@ -89,14 +90,17 @@ class LayerRun:
             recipe=None if fact.recipe == KEPT else fact.recipe,
             how="resumed",
             seconds=0.0,
+            source_diff_id=fact.source_diff_id,
+            annotations=fact.annotations,
         )
         return True
 
     def _fits(self, fact: Fact, work: LayerWork) -> bool:
         """Whether its blob is there, and of the codec wanted now: one that was kept may not be."""
-        wanted = None if work.opaque or self._recipe is None else self._recipe.codec
-        if wanted is not None and codec_of(fact.media_type) != wanted:
-            return False
+        if not work.opaque and self._recipe is not None:
+            codec = self._recipe.codec
+            if codec_of(fact.media_type) != STORED_AS.get(codec, codec):
+                return False
         return self._store.has(fact.digest, fact.size)
 
     def _recipe_name(self, work: LayerWork) -> str:
@@ -264,6 +268,8 @@ class LayerRun:
     ) -> ConvertedLayer:
         read, written = payload["read"], payload["written"]
         self.bytes_read += read["size"]
+        annotations: Mapping[str, str] = {}
+        tar = read
         if written is None:
             how = self._store.keep(work.copy.location, read["digest"], read["size"])
             written = {
@@ -277,11 +283,13 @@ class LayerRun:
             how = "copied" if written["recipe"] is None else "compressed"
             self._store.publish(pending, written["digest"], written["size"])
             self.bytes_written += written["size"]
+            annotations = written.get("annotations", {})
+            tar = read | written.get("tar", {})
         done = ConvertedLayer(
-            diff_id=read["diff_id"],
+            diff_id=tar["diff_id"],
             source_digest=read["digest"],
             source_size=read["size"],
-            uncompressed_size=read["uncompressed_size"],
+            uncompressed_size=tar["uncompressed_size"],
             media_type=written["media_type"],
             digest=written["digest"],
             size=written["size"],
@@ -289,6 +297,8 @@ class LayerRun:
             how=how,
             seconds=seconds,
             findings=(*work.damages, *(finding[3] for finding in read["findings"])),
+            source_diff_id=read["diff_id"],
+            annotations=annotations,
         )
         self._note(work, done)
         return done
@@ -310,6 +320,8 @@ class LayerRun:
                 uncompressed_size=done.uncompressed_size,
                 source_digest=str(done.source_digest),
                 source_size=done.source_size,
+                source_diff_id=str(done.source_diff_id),
+                annotations=dict(done.annotations),
             )
         )
 

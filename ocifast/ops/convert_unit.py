@@ -78,7 +78,7 @@ class ConvertUnit:
             return layer.descriptor
         done = work.done
         assert done is not None
-        return Descriptor(done.media_type, done.digest, done.size)
+        return Descriptor(done.media_type, done.digest, done.size, annotations=done.annotations)
 
     def diff_id(self, layer: StoredLayer) -> str:
         """What the tar of a layer was found to be, or is said to be where it is not here."""

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ocifast.errors import StoreError
@@ -45,14 +45,17 @@ class Fact:
     uncompressed_size: int
     source_digest: str
     source_size: int
+    source_diff_id: str
+    annotations: dict[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Fact:
         """Read one back. Raises TypeError or ValueError for what is none."""
         fact = cls(**values)
-        for name in ("digest", "diff_id", "source_digest"):
+        for name in ("digest", "diff_id", "source_digest", "source_diff_id"):
             Digest.parse(values[name])
-        if not all(isinstance(text, str) for text in (fact.key, fact.recipe, fact.media_type)):
+        texts = (fact.key, fact.recipe, fact.media_type, *fact.annotations.values())
+        if not all(isinstance(text, str) for text in texts):
             raise TypeError("a text is none")
         for size in (fact.size, fact.uncompressed_size, fact.source_size):
             if type(size) is not int or size < 0:

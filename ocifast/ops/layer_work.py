@@ -2,8 +2,8 @@
 
 Layers are the same when their diff_id is the same; where stored bytes are to be kept, or nobody
 promises a diff_id, when their digest is; else only when they lie in the same place. Nothing here
-reads more than the first bytes of a layer. Invariant: a `LayerWork` is done at most once, however
-many images and archives it came from.
+reads more than the first bytes of a layer, and its TOC if that is what is wanted. Invariant: a
+`LayerWork` is done at most once, however many images and archives it came from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocifast.codecs import SNIFF_BYTES, sniff
-from ocifast.errors import DiffIdMismatch, DigestMismatch
+from ocifast.errors import DiffIdMismatch, DigestMismatch, OcifastError
+from ocifast.ops.seekable import STORED_AS
+from ocifast.ops.seekable_layer import open_seekable, toc_digest_of
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.media_type import codec_of
 from ocifast.transports.base import StoredLayer
@@ -152,7 +154,7 @@ class Works:
         work = self._by_key.setdefault(key, LayerWork(key, opaque))
         work.users += 1
         codec = "identity" if opaque else codec_at(layer, location)
-        copy = Copy(layer, location, image.store, codec, kept=self._keeps(codec))
+        copy = Copy(layer, location, image.store, codec, self._keeps(layer, codec))
         if not any(copy.is_at(other) for other in work.copies):
             # Copies that are right already come first: they make the work cheap.
             work.copies.append(copy)
@@ -163,14 +165,18 @@ class Works:
         """Take note of what may be a layer, and comes by in a stream before anybody says so."""
         layer = StoredLayer(name, Descriptor(size=location.size), None, location)
         work = LayerWork(f"met {store} {location.offset}", opaque=False)
-        work.copies.append(Copy(layer, location, store, codec, kept=self._keeps(codec)))
+        work.copies.append(Copy(layer, location, store, codec, self._keeps(layer, codec)))
         self._met[store, location.offset] = work
         return work
 
-    def _keeps(self, codec: str) -> bool:
-        if self._recipe is None:
+    def _keeps(self, layer: StoredLayer, codec: str) -> bool:
+        """Whether its bytes are what is wanted; what is to be seekable has to prove that it is."""
+        wanted = None if self._recipe is None else self._recipe.codec
+        if wanted is None or codec == wanted == "identity":
             return True
-        return codec == self._recipe.codec and (codec == "identity" or not self._force)
+        if wanted in STORED_AS:
+            return not self._force and codec == STORED_AS[wanted] and is_seekable(layer)
+        return codec == wanted and not self._force
 
     def _key(self, layer: StoredLayer, *, opaque: bool, store: str) -> str:
         digest, diff_id = layer.descriptor.digest, layer.diff_id
@@ -181,6 +187,21 @@ class Works:
         if digest is not None:  # with what is promised of it, which may differ, and is checked
             return f"layer {digest} {diff_id or ''}".rstrip()
         return f"place {store} {layer.name}"
+
+
+def is_seekable(layer: StoredLayer) -> bool:
+    """Whether it has the TOC its annotations promise. Raises OSError."""
+    promised, location = toc_digest_of(layer.descriptor.annotations), layer.location
+    if promised is None or location is None or location.open is None:
+        return False
+    descriptor = location.open()
+    try:
+        found = open_seekable(descriptor, location.offset, location.size)
+    except OcifastError:
+        return False  # it is made anew, and so refused if more is wrong with it
+    finally:
+        os.close(descriptor)
+    return found is not None and found.toc_digest == promised
 
 
 def codec_at(layer: StoredLayer, location: Location) -> str:
@@ -210,5 +231,5 @@ def check_promise(work: LayerWork, layer: StoredLayer) -> None:
     assert done is not None
     if promised is not None and promised != done.source_digest:
         raise DigestMismatch(promised, str(done.source_digest))
-    if layer.diff_id is not None and layer.diff_id != done.diff_id:
-        raise DiffIdMismatch(layer.diff_id, done.diff_id)
+    if layer.diff_id is not None and layer.diff_id != done.source_diff_id:
+        raise DiffIdMismatch(layer.diff_id, str(done.source_diff_id))

@@ -18,10 +18,8 @@ from ocifast._native.tree_tar import TreeTar
 from ocifast._native.tree_walk import walk
 from ocifast.engine import Engine
 from ocifast.engine.plan import BLOCK_SLOT_BYTES, CAPACITY, Job
-from ocifast.errors import DiffIdMismatch
 from ocifast.formats.tar import EntryTable
 from ocifast.ops.base_layers import lower_of
-from ocifast.ops.hash import hash_layers
 from ocifast.ops.pack_base import changed
 from ocifast.ops.pack_options import PackOptions, clean_prefix, recipe_of
 from ocifast.ops.pack_pass import table_file
@@ -29,12 +27,9 @@ from ocifast.ops.pack_target import check_outside, open_target
 from ocifast.ops.packing import PackedLayer
 from ocifast.ops.progress import LayerAdvanced, LayerFinished, LayerStarted, Planned
 from ocifast.ops.seekable import STORED_AS
-from ocifast.ops.seekable_layer import open_seekable
-from ocifast.ops.source import Window
 from ocifast.ops.tree_rows import by_extension, clamped, mapped, owned
 from ocifast.ops.tree_selection import check_listed, selection
 from ocifast.ops.virtual_tree import VirtualTree
-from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
 from ocifast.transports.pending_file import OUTPUT
 
@@ -42,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocifast.engine.pipeline import Outcome
-    from ocifast.limits import Limits
     from ocifast.ops.pack_target import Target
     from ocifast.ops.progress import Progress
     from ocifast.ops.virtual_tree import Items
@@ -210,8 +204,6 @@ class Packing:
         with contextlib.closing(self._engine.run([job], self._advance)) as outcomes:
             (outcome,) = outcomes
         layer = self._layer(outcome, source, target, time.monotonic() - began)
-        if layer.annotations:
-            prove(target, layer, self._engine, self._options.limits)
         self._tell(LayerFinished(KEY, layer.uncompressed_size, layer.size, layer.seconds, None))
         return layer
 
@@ -252,27 +244,6 @@ class Packing:
             findings=() if isinstance(source, VirtualTree) else source.findings,
             annotations=written.get("annotations") or {},
         )
-
-
-def prove(target: Target, layer: PackedLayer, engine: Engine, limits: Limits) -> None:
-    """Read a seekable layer back: its diff_id must come out, its TOC must say what the tar does.
-
-    Raises:
-        DiffIdMismatch, DigestMismatch, DocumentError: This package has made a wrong layer.
-        OSError: It cannot be read back.
-    """
-
-    def again() -> int:
-        return os.open(f"/proc/self/fd/{target.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-
-    expected = Descriptor(layer.media_type, layer.digest, layer.size)
-    window = Window(target.name, again, 0, layer.size)
-    (report,) = hash_layers([window], expected=[expected], limits=limits, engine=engine)
-    if report.diff_id != layer.diff_id:
-        raise DiffIdMismatch(layer.diff_id, report.diff_id)
-    seekable = open_seekable(target.descriptor)
-    assert seekable is not None
-    seekable.check(report.table or ())
 
 
 def _named(error: BaseException, source: TreeSource | VirtualTree, target: Target) -> BaseException:

@@ -1,9 +1,9 @@
 """New documents for an image whose layers have become other blobs.
 
-Config bytes are kept, and with them the image ID, unless the other family requires a change. A
-manifest or index whose descriptors all stay the same is kept byte for byte, and with it its digest.
-Nothing here reads or writes files. Invariant: what a document promises of a layer is what was found
-by reading it.
+Config bytes are kept, and with them the image ID, unless the other family requires a change, or the
+tars have become others, as those of eStargz do. A manifest or index whose descriptors all stay the
+same is kept byte for byte, and with it its digest. Nothing here reads or writes files. Invariant:
+what a document promises of a layer is what was found by reading it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ocifast.errors import StoreError
-from ocifast.spec.config_conversion import to_oci
+from ocifast.spec.config_conversion import to_oci, with_diff_ids
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
 from ocifast.spec.index import Index
@@ -165,6 +165,11 @@ def _config(image: Image, results: Results) -> tuple[bytes, Descriptor]:
         raw = to_oci(raw)
         return raw, Descriptor(CONFIG, Digest.of_content(raw), len(raw))
     raw = to_oci(image.config_raw)
+    diff_ids = [results.diff_id(layer) for layer in image.layers]
+    if any(
+        layer.diff_id not in (None, new) for layer, new in zip(image.layers, diff_ids, strict=True)
+    ):
+        raw = with_diff_ids(raw, diff_ids)
     old = image.config_descriptor
     digest = old.digest if raw == image.config_raw and old.digest else Digest.of_content(raw)
     media_type = CONFIG if old.media_type is None or is_config(old.media_type) else old.media_type
@@ -182,11 +187,14 @@ def _described(layer: StoredLayer, new: Descriptor, *, runnable: bool) -> Descri
     codec = codec_of(media_type or "")
     if codec is not None and is_foreign(old.media_type or ""):
         media_type = layer_media_type(codec, foreign=True)
-    if same:
-        return replace(old, media_type=media_type)
     annotations = {
-        key: value for key, value in old.annotations.items() if not key.startswith(BOUND_TO_BYTES)
+        key: value
+        for key, value in old.annotations.items()
+        if same or not key.startswith(BOUND_TO_BYTES)
     }
+    annotations |= new.annotations
+    if same:
+        return replace(old, media_type=media_type, annotations=annotations)
     return replace(
         old,
         media_type=media_type,

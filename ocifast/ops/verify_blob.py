@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ocifast.errors import DiffIdMismatch, DigestMismatch, SizeMismatch, WorkerError
+from ocifast.ops.seekable_layer import toc_digest_of
 from ocifast.spec.digest import Digest
 from ocifast.spec.media_type import codec_of
 
@@ -48,6 +49,8 @@ class BlobFacts(NamedTuple):
     errors: tuple[tuple[str, str], ...]
     """What is wrong with it as a layer: a code and a sentence each."""
     findings: tuple[str, ...]
+    toc: str | None
+    """The digest of its table of contents, where one is promised and could be looked at."""
 
     @classmethod
     def of_payload(cls, payload: Mapping[str, Any]) -> BlobFacts:
@@ -64,6 +67,7 @@ class BlobFacts(NamedTuple):
                 codec=str(payload["codec"]),
                 errors=tuple((str(code), str(text)) for code, text in payload["errors"]),
                 findings=tuple(str(text) for text in payload["findings"]),
+                toc=None if payload["toc"] is None else str(Digest.parse(payload["toc"])),
             )
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise WorkerError(f"a worker sent no proper report: {error!r}") from None
@@ -92,6 +96,11 @@ class Blob:
     def is_layer(self) -> bool:
         """Whether anybody takes it for a layer."""
         return any(claim.layer for claim in self.claims)
+
+    @property
+    def has_toc(self) -> bool:
+        """Whether anybody says that it has a table of contents."""
+        return any(toc_digest_of(claim.descriptor.annotations) for claim in self.claims)
 
     @property
     def algorithms(self) -> list[str]:
@@ -147,7 +156,17 @@ def _judge_layer(name: str, facts: BlobFacts, claim: Claim, notes: Notes) -> Non
         actual = facts.diff_ids.get(claim.diff_id.algorithm, "not computed in a stream")
         if actual != claim.diff_id:
             notes.error(name, DiffIdMismatch(claim.diff_id, actual), images)
+    _judge_toc(name, facts, claim, notes)
     _judge_name(name, facts, claim, notes)
+
+
+def _judge_toc(name: str, facts: BlobFacts, claim: Claim, notes: Notes) -> None:
+    promised = toc_digest_of(claim.descriptor.annotations)
+    if promised in (None, facts.toc) or any(code == "toc" for code, _ in facts.errors):
+        return
+    found = "it has none that can be read here" if facts.toc is None else f"it has {facts.toc}"
+    text = f"its annotations promise the TOC {promised}, {found}"
+    notes.odd("toc", name, text, (claim.image,) if claim.image else ())
 
 
 def _judge_name(name: str, facts: BlobFacts, claim: Claim, notes: Notes) -> None:

@@ -8,6 +8,7 @@ is of every byte there is; a diff_id is given only of a stream that came out who
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ocifast.errors import (
@@ -18,7 +19,9 @@ from ocifast.errors import (
     TarError,
     UnsupportedError,
 )
+from ocifast.formats.tar import EntryTable
 from ocifast.ops.hash_pass import HashPass
+from ocifast.ops.seekable_layer import open_seekable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +40,8 @@ class VerifyPass(HashPass):
     """Establish digest, size and, of a layer, diff_id and whether it is a sound tar.
 
     The spec has, besides ``limits`` and ``profile``, ``layer`` (else the blob is not looked into),
-    ``algorithms`` (of digests beside sha256) and ``window``.
+    ``algorithms`` (of digests beside sha256), ``window``, and ``toc``: whether a table of contents
+    is promised, which is then held against the tar.
     """
 
     def __init__(self, spec: Mapping[str, Any], source: int | Reader, arena: Arena) -> None:
@@ -46,7 +50,12 @@ class VerifyPass(HashPass):
         self._errors: list[tuple[str, str]] = []
         self._of_blob = {name: hashlib.new(name) for name in spec["algorithms"]}
         self._of_tar = {name: hashlib.new(name) for name in spec["algorithms"]}
-        super().__init__({**spec, "expected": {}, "table": False}, source, arena)
+        self._toc_of = -1
+        self._window: list[int] | None = spec["window"]
+        has_toc = self._layer and spec["toc"] and isinstance(source, int)
+        super().__init__({**spec, "expected": {}, "table": has_toc}, source, arena)
+        if has_toc and isinstance(source, int):
+            self._toc_of = os.dup(source)
 
     def _check_size(self, size: int, *, final: bool) -> None:
         """Any size will do: it is compared afterwards."""
@@ -119,6 +128,7 @@ class VerifyPass(HashPass):
         tar = {"sha256": str(lanes[self._tar_lane])}
         blob |= {name: f"{name}:{made.hexdigest()}" for name, made in self._of_blob.items()}
         tar |= {name: f"{name}:{made.hexdigest()}" for name, made in self._of_tar.items()}
+        toc = self._toc()
         return {
             "digests": blob,
             "diff_ids": tar if self._whole else {},
@@ -126,7 +136,33 @@ class VerifyPass(HashPass):
             "codec": self._codec,
             "errors": self._errors,
             "findings": told,
+            "toc": toc,
         }, []
+
+    def _toc(self) -> str | None:
+        """The digest of its table of contents, which is held against the tar (H25)."""
+        if self._toc_of < 0:
+            return None
+        try:
+            layer = open_seekable(self._toc_of, *(self._window or ()))
+            if layer is not None and self._parsing:
+                layer.check(EntryTable(*self._tar.take_table()))
+            return None if layer is None else str(layer.toc_digest)
+        except REFUSALS as error:
+            self._errors.append(("toc", str(error)))
+            return None
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        descriptor, self._toc_of = self._toc_of, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def abandon(self) -> bool:
+        """Give everything back; False while a lane is still being hashed by another worker."""
+        self._let_go()
+        return super().abandon()
 
 
 def code_of(error: BaseException) -> str:

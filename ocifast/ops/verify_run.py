@@ -102,7 +102,12 @@ class BlobRun:
                 yield todo[outcome.job]
 
     def _spec(
-        self, *, layer: bool, algorithms: tuple[str, ...] = (), window: list[int] | None = None
+        self,
+        *,
+        layer: bool,
+        algorithms: tuple[str, ...] = (),
+        window: list[int] | None = None,
+        toc: bool = False,
     ) -> dict[str, object]:
         return {
             "limits": asdict(self._limits),
@@ -110,6 +115,7 @@ class BlobRun:
             "layer": layer,
             "algorithms": list(algorithms),
             "window": window,
+            "toc": toc,
         }
 
     def _job(self, index: int, blob: Blob) -> Job:
@@ -120,7 +126,12 @@ class BlobRun:
         return Job(
             index,
             TASK,
-            self._spec(layer=blob.is_layer, algorithms=tuple(blob.algorithms), window=window),
+            self._spec(
+                layer=blob.is_layer,
+                algorithms=tuple(blob.algorithms),
+                window=window,
+                toc=blob.has_toc,
+            ),
             lambda: self._begin(index, blob, None),
             blob.size * COST.get(codec, 1.0),
             1 if codec == "identity" else CAPACITY,

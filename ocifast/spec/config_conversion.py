@@ -7,12 +7,15 @@ looks at configs only; manifests are `manifest_conversion`. *Invariant:* `to_oci
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ocifast.spec.config import ImageConfig
 from ocifast.spec.document import CONFIG_BYTES, encode_json, parse_json
 
-__all__ = ["to_docker", "to_oci"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["to_docker", "to_oci", "with_diff_ids"]
 
 DEFAULTS: Final = {"architecture": "amd64", "os": "linux"}
 """What Docker meant when it left them out: there was nothing else."""
@@ -49,6 +52,19 @@ def to_docker(raw: bytes, *, document: str = "config") -> bytes:
     Raises as `to_oci`.
     """
     return ImageConfig.parse(raw, document=document).raw
+
+
+def with_diff_ids(raw: bytes, diff_ids: Sequence[str], *, document: str = "config") -> bytes:
+    """Give the config of the same image with other tars in its layers; the image id is another.
+
+    Raises as `to_oci`.
+
+    Example:
+        >>> with_diff_ids(b'{"rootfs":{"type":"layers","diff_ids":[]},"os":"linux"}', ["sha256:1"])
+        b'{"rootfs":{"type":"layers","diff_ids":["sha256:1"]},"os":"linux"}'
+    """
+    value: Any = parse_json(raw, what=document, limit=CONFIG_BYTES)
+    return encode_json({**value, "rootfs": {**value["rootfs"], "diff_ids": list(diff_ids)}})
 
 
 def _mended(value: dict[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,8 @@ LAYER = an_object(
     },
     seconds=TIME,
     findings=TEXTS,
+    source_diff_id=MAYBE_DIGEST,
+    annotations={"type": "object", "additionalProperties": TEXT},
 )
 IMAGE = an_object(
     source=TEXT,

@@ -33,6 +33,8 @@ def a_fact(number: int = 1, recipe: str = "none/1") -> Fact:
         uncompressed_size=20 * number,
         source_digest=digest(number + 2),
         source_size=5,
+        source_diff_id=digest(number),
+        annotations={"toc": digest(number + 3)},
     )
 
 
@@ -165,6 +167,8 @@ GARBAGE = {
     "truth": line_of(source_size=True),
     "fraction": line_of(uncompressed_size=1.5),
     "media type": line_of(media_type=None),
+    "annotation": line_of(annotations={"toc": 5}),
+    "annotations": line_of(annotations=None),
     "output": b'{"schema": "ocifast.journal/1", "finished": {"output": "/a", "digest": "latest", '
     b'"request": "", "identity": ""}}',
 }

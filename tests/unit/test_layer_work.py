@@ -238,6 +238,7 @@ def done_as(layer, *, digest=None):
         recipe=None,
         how="compressed",
         seconds=0.1,
+        source_diff_id=layer.diff_id,
     )
 
 
@@ -249,7 +250,7 @@ def test_a_layer_that_came_by_is_not_done_again_and_held_against_what_is_said_la
     for done, error in [
         (done_as(sample.layers[0]), None),
         (done_as(sample.layers[0], digest=sha256(b"other")), DigestMismatch),
-        (replace(done_as(sample.layers[0]), diff_id=sha256(b"other")), DiffIdMismatch),
+        (replace(done_as(sample.layers[0]), source_diff_id=sha256(b"other")), DiffIdMismatch),
     ]:
         works = works_for("gzip")
         met = works.meet("-", "layer.tar", layer.location, "gzip")

@@ -6,7 +6,11 @@ import lzma
 from support import images
 from support.damage import break_blob, codes, flip, naming
 from support.images import Sample, make_sample
-from support.layers import make_layer, make_tar, sha256, squeeze
+from support.layers import make_layer, make_tar, sha256, squeeze, zstd
+
+from ocifast.formats.zstd_chunked import Position, footer, layer_annotations, read_footer, skippable
+from ocifast.ops.convert import convert
+from ocifast.ops.image import open_store
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
@@ -107,3 +111,30 @@ def test_an_empty_layer_is_a_problem_and_an_empty_blob_is_none(check):
     layer = make_layer("plain")._replace(blob=b"", diff_id=sha256(b""))
     assert codes(check(images.layout_files(Sample((layer,))))) == ["tar"]
     assert check(images.layout_files(SOUND) | {images.blob_name(b""): b""}).ok
+
+
+def test_h25_a_toc_that_disagrees_with_the_tar_is_a_problem(check, tmp_path):
+    """The TOC is whole and its digest is promised, but it says another mode than the tar."""
+    sample = Sample((make_layer("gzip", 5),))
+    source = images.write_folder(tmp_path / "source", images.layout_files(sample))
+    convert(f"oci:{source}", f"oci:{tmp_path}/chunked", compress="zstd:chunked", workers=0)
+    (image,) = open_store(f"oci:{tmp_path}/chunked")
+    manifest = json.loads(image.manifest.raw)
+    (layer,) = manifest["layers"]
+    blob = (tmp_path / "chunked/blobs/sha256" / layer["digest"][7:]).read_bytes()
+    toc, split = read_footer(blob[-64:])
+    lie = zstd.decompress(blob[toc.offset : toc.offset + toc.size]).replace(b'"mode":', b'"mode":1')
+    packed = zstd.compress(lie)
+    new = Position(toc.offset, len(packed), len(lie))
+    tail = skippable(blob[split.offset : split.offset + split.size])
+    place = Position(toc.offset + len(packed) + 8, split.size, split.uncompressed_size)
+    changed = blob[: toc.offset - 8] + skippable(packed) + tail + skippable(footer(new, place))
+    notes = layer_annotations(sha256(packed), new, place)
+    files = images.layout_files(sample)
+    files[images.blob_name(changed)] = changed
+    manifest["layers"] = [
+        layer | {"digest": sha256(changed), "size": len(changed), "annotations": notes}
+    ]
+    found = check(naming(files, manifest))
+    assert codes(found) == ["toc"]
+    assert "mode is" in found.problems[0].text
