@@ -15,12 +15,13 @@ from stat import filemode
 from struct import Struct, calcsize
 from typing import TYPE_CHECKING, Final
 
-from ocifast.cli.arguments import add_engine_arguments, add_reading_arguments
+from ocifast.cli.arguments import UsageError, add_engine_arguments, add_reading_arguments
 from ocifast.cli.failure import exit_code
 from ocifast.cli.hash import complain, ordered, warn
 from ocifast.cli.output import emit, encode, shown, text_of
 from ocifast.formats.tar import FIELDS
 from ocifast.layer import LayerReport
+from ocifast.tree.entry import EntryKind
 from ocifast.tree.whiteout import (
     WHITEOUT_PREFIX,
     hidden_path,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ocifast.formats.tar import EntryTable
+    from ocifast.formats.toc import TocEntry
     from ocifast.tree.entry import Entry
 
 __all__ = ["add_arguments", "entry_line", "print_table", "run"]
@@ -59,7 +61,7 @@ COLUMNS: Final = Struct(
 )
 """A row of the table without what is not shown: a third of the time of unpacking all of it."""
 LETTERS: Final = dict(zip(b"0123456", "-hlcbdp", strict=True))
-SYMLINK: Final = ord("2")
+KIND_BYTES: Final = dict(zip(EntryKind, b"0123456", strict=True))
 WHITEOUT: Final = WHITEOUT_PREFIX.decode()
 DEVICES: Final = frozenset(b"34")
 EPOCH: Final = date(1970, 1, 1)
@@ -78,7 +80,10 @@ examples:
   ocifast ls layer.tar.gz | grep ^w                       what the layer removes
   ocifast ls --json layer.tar.gz | jq -r 'select(.size > 1e8) | .path'
   curl -s "$url" | ocifast ls -
+  ocifast ls --toc chunked.tar.zst                        at once, from its table of contents
 
+A table of contents (of zstd:chunked or eStargz) is what the layer says of itself: `verify` holds it
+against the tar and against the digest that the image promises.
 Characters of a path that are not printable are written as \\n, \\t, \\\\ or \\ooo (octal).
 """
 
@@ -86,6 +91,9 @@ Characters of a path that are not printable are written as \\n, \\t, \\\\ or \\o
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument("layer", metavar="LAYER", help="a layer blob; - is standard input")
+    parser.add_argument(
+        "--toc", action="store_true", help="list the table of contents, and inflate nothing"
+    )
     parser.add_argument("--json", action="store_true", help="one object per entry")
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
     add_reading_arguments(parser)
@@ -94,6 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the verb; returns the exit code."""
+    if arguments.toc:
+        return list_toc(arguments.layer, as_json=arguments.json)
     name = os.fsencode(arguments.layer)
     ((_, result),) = ordered([name], arguments, table=True)
     if not isinstance(result, LayerReport):
@@ -106,9 +116,31 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def list_toc(layer: str, *, as_json: bool) -> int:
+    """Print what the table of contents of a layer says; returns the exit code.
+
+    Raises:
+        UsageError: It is standard input, which cannot be read from its end.
+        UnsupportedError: It has none.
+        OcifastError, OSError: It is malformed, or cannot be read.
+    """
+    from ocifast.ops.cat import read_toc
+
+    if layer == "-":
+        raise UsageError(
+            "ocifast ls", "a table of contents is at the end of a file: standard input has none"
+        )
+    entries = read_toc(layer)
+    _print(map(_toc_entry_line if as_json else _toc_line, entries))
+    return 0
+
+
 def print_table(table: EntryTable, *, as_json: bool) -> None:
     """Print all entries."""
-    lines = map(entry_line, table) if as_json else _lines(table)
+    _print(map(entry_line, table) if as_json else _lines(table))
+
+
+def _print(lines: Iterator[str]) -> None:
     while batch := "".join(islice(lines, BATCH)):
         emit(batch.encode())
 
@@ -118,17 +150,38 @@ def entry_line(entry: Entry) -> str:
 
     Joined by hand: a dict and its encoding take 7 us an entry, this takes 3.
     """
-    path, link = text_of(entry.path), text_of(entry.link_target)
-    xattrs = {text_of(name): b64encode(value).decode() for name, value in entry.xattrs}
+    stored = f'"stored_size":{entry.stored_size},'
     return (
-        f'{{"schema":"ocifast.entry/1","path":{encode(path)},"kind":"{entry.kind.value}",'
-        f'"size":{entry.size},"stored_size":{entry.stored_size},"mode":{entry.mode},'
-        f'"uid":{entry.uid},"gid":{entry.gid},"mtime_ns":{entry.mtime_ns},'
-        f'"link_target":{encode(link)},"dev_major":{entry.dev_major},"dev_minor":{entry.dev_minor},'
-        f'"whiteout":{_whiteout(entry.path)},"xattrs":{encode(xattrs) if xattrs else "{}"},'
+        f'{{"schema":"ocifast.entry/1",{_facts(entry, stored)},'
         f'"regions":{"null" if entry.regions is None else encode(entry.regions)},'
         f'"start_offset":{entry.start_offset},"header_offset":{entry.header_offset},'
         f'"payload_offset":{entry.payload_offset}}}\n'
+    )
+
+
+def _toc_entry_line(entry: TocEntry) -> str:
+    """Describe an entry as `ocifast.toc-entry/1`: chunks lie in the blob, not in the tar."""
+    chunks = [
+        {"offset": c.offset, "end_offset": c.end_offset, "size": c.size, "digest": c.digest}
+        for c in entry.chunks
+    ]
+    digest = encode(entry.digest) if entry.digest else "null"
+    return (
+        f'{{"schema":"ocifast.toc-entry/1",{_facts(entry)},"digest":{digest},'
+        f'"chunks":{encode(chunks) if chunks else "[]"}}}\n'
+    )
+
+
+def _facts(entry: Entry | TocEntry, stored: str = "") -> str:
+    """What tar and TOC both say."""
+    path, link = text_of(entry.path), text_of(entry.link_target)
+    xattrs = {text_of(name): b64encode(value).decode() for name, value in entry.xattrs}
+    return (
+        f'"path":{encode(path)},"kind":"{entry.kind.value}",'
+        f'"size":{entry.size},{stored}"mode":{entry.mode},'
+        f'"uid":{entry.uid},"gid":{entry.gid},"mtime_ns":{entry.mtime_ns},'
+        f'"link_target":{encode(link)},"dev_major":{entry.dev_major},"dev_minor":{entry.dev_minor},'
+        f'"whiteout":{_whiteout(entry.path)},"xattrs":{encode(xattrs) if xattrs else "{}"}'
     )
 
 
@@ -147,19 +200,31 @@ def _lines(table: EntryTable) -> Iterator[str]:
     for row in COLUMNS.iter_unpack(rows):
         size, mtime, path, link, path_size, link_size, mode, uid, gid, major, minor, kind = row
         name = str(heap[path : path + path_size], "utf-8", "surrogateescape")
-        tail = ""
+        target = ""
         if kind in DEVICES:
             size = f"{major},{minor}"
         elif link_size:
-            target = shown(str(heap[link : link + link_size], "utf-8", "surrogateescape"))
-            tail = f" -> {target}" if kind == SYMLINK else f" link to {target}"
-        begin = _begin(kind, mode, uid, gid)
-        if WHITEOUT in name and is_whiteout_path(name.encode("utf-8", "surrogateescape")):
-            begin, tail = "w" + begin[1:], tail + _hides(name)
-        if "\\" in name or not name.isprintable():
-            name = shown(name)
-        day, clock = divmod(mtime, DAY_NS)
-        yield f"{begin} {size:>10} {_date(day)} {_clock(clock // SECOND_NS)} {name}{tail}\n"
+            target = str(heap[link : link + link_size], "utf-8", "surrogateescape")
+        yield _line(_begin(kind, mode, uid, gid), size, mtime, name, target)
+
+
+def _toc_line(entry: TocEntry) -> str:
+    kind, is_device = KIND_BYTES[entry.kind], KIND_BYTES[entry.kind] in DEVICES
+    size = f"{entry.dev_major},{entry.dev_minor}" if is_device else entry.size
+    begin = _begin(kind, entry.mode, entry.uid, entry.gid)
+    return _line(begin, size, entry.mtime_ns, text_of(entry.path), text_of(entry.link_target))
+
+
+def _line(begin: str, size: int | str, mtime: int, name: str, target: str) -> str:
+    tail = ""
+    if target:
+        tail = f" -> {shown(target)}" if begin[0] == "l" else f" link to {shown(target)}"
+    if WHITEOUT in name and is_whiteout_path(name.encode("utf-8", "surrogateescape")):
+        begin, tail = "w" + begin[1:], tail + _hides(name)
+    if "\\" in name or not name.isprintable():
+        name = shown(name)
+    day, clock = divmod(mtime, DAY_NS)
+    return f"{begin} {size:>10} {_date(day)} {_clock(clock // SECOND_NS)} {name}{tail}\n"
 
 
 def _hides(name: str) -> str:

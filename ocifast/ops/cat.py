@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ocifast.engine import Engine
+    from ocifast.formats.toc import TocEntry
     from ocifast.limits import Profile
     from ocifast.ops.seekable_layer import SeekableLayer
 
-__all__ = ["read_file"]
+__all__ = ["read_file", "read_toc"]
 
 PIECE_BYTES: Final = 1 << 20
 
@@ -57,6 +58,24 @@ def read_file(
             yield from _by_tar(descriptor, path, profile, limits, engine)
     finally:
         os.close(descriptor)
+
+
+def read_toc(layer: str | os.PathLike[str]) -> tuple[TocEntry, ...]:
+    """Give the entries of a layer as its table of contents has them; nothing else of it is read.
+
+    Raises:
+        UnsupportedError: It has no table of contents.
+        OcifastError: That is malformed.
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(layer, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        seekable = open_seekable(descriptor)
+    finally:
+        os.close(descriptor)
+    if seekable is None:
+        raise UnsupportedError(f"{os.fspath(layer)} has no table of contents: list it without one")
+    return seekable.entries
 
 
 def _by_toc(seekable: SeekableLayer, path: bytes) -> Iterator[bytes]:

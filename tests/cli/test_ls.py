@@ -1,6 +1,8 @@
 """`ocifast ls`: lines like tar's, one object per entry, and names that cannot do harm."""
 
+import hashlib
 import json
+import os
 import subprocess
 import tarfile
 
@@ -166,3 +168,54 @@ def test_a_missing_layer_exits_as_not_found(call, form) -> None:
 
 def test_standard_input_can_be_listed(ocifast, layers) -> None:
     assert ocifast("ls", "-", input=layers.gzip()).lines[0].endswith("etc/hostname")
+
+
+@pytest.fixture(params=["zstd:chunked", "estargz"])
+def seekable(request, call, layers, tmp_path):
+    """A layer with a table of contents, made of an archive with every kind of entry."""
+    (tmp_path / "tree/etc").mkdir(parents=True)
+    (tmp_path / "tree/etc/a").write_bytes(b"123456")
+    (tmp_path / "tree/etc/h").hardlink_to(tmp_path / "tree/etc/a")
+    (tmp_path / "tree/etc/l").symlink_to("../to")
+    (tmp_path / "tree/new\nline").write_bytes(bytes(70_000))
+    for path in tmp_path.rglob("tree/**/*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000), follow_symlinks=False)
+    done = call("pack", "tree", "-o", "layer", "--compress", request.param, "-q")
+    assert done.code == 0
+    return "layer"
+
+
+def test_a_toc_lists_what_the_tar_does(call, seekable) -> None:
+    by_toc, by_tar = (call("ls", *more, seekable).lines for more in (["--toc"], []))
+    assert by_toc == [line for line in by_tar if not line.endswith("stargz.index.json")]
+    assert any("l" == line[0] and line.endswith("etc/l -> ../to") for line in by_toc)
+
+
+def test_a_toc_as_json_says_where_chunks_lie(call, seekable, tmp_path) -> None:
+    found = [json.loads(line) for line in call("ls", "--toc", "--json", seekable).lines]
+    keys = [key for key in ENTRY_KEYS[:15] if key not in ("stored_size", "regions")]
+    assert all(list(value) == [*keys, "digest", "chunks"] for value in found)
+    file = next(value for value in found if value["path"] == "etc/a")
+    assert file["digest"] == "sha256:" + hashlib.sha256(b"123456").hexdigest()
+    (chunk,) = file["chunks"]
+    assert (chunk["size"], chunk["digest"]) == (6, file["digest"])
+    assert 0 < chunk["offset"] < chunk["end_offset"] < (tmp_path / seekable).stat().st_size
+
+
+def test_a_toc_is_listed_though_the_rest_is_damaged_and_nothing_of_it_is_read(
+    call, seekable, tmp_path
+) -> None:
+    lines = call("ls", "--toc", seekable).lines
+    with open(tmp_path / seekable, "r+b") as file:
+        file.write(bytes(64))
+    assert call("ls", "--toc", seekable).lines == lines
+    assert call("ls", seekable).code == 4
+
+
+def test_no_toc_is_said_in_one_line(call, layers) -> None:
+    layers.gzip("layer", *(member for member, _ in EVERYTHING))
+    done = call("ls", "--toc", "layer")
+    assert (done.code, done.lines) == (4, [])
+    assert "no table of contents" in done.err
+    assert call("ls", "--toc", "-").code == 2
+    assert call("ls", "--toc", "missing").code == 3
