@@ -24,6 +24,7 @@ MODULES = {
     "zstd_frame": "zstd_frame",
     "scan": "",
     "chunk": "chunk",
+    "toc_cut": "toc_cut toc_split toc_hash toc_json toc_text chunk tar_table",
     "tree_walk": "tree_walk tree_xattr tar_table",
     "tree_tar": "tree_tar tree_header tar_table",
     "arena": "arena",

@@ -7,30 +7,17 @@ digest, which the layer's annotation holds, has been verified by whoever reads i
 
 from __future__ import annotations
 
-import base64
-import itertools
-import json
 import struct
-import time
-from typing import TYPE_CHECKING, Any, Final
-
-from ocifast.errors import UnsupportedError
-from ocifast.formats.zstd_chunked import TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from ocifast.formats.zstd_chunked import Chunk
-    from ocifast.tree.entry import Entry
+from typing import Final
 
 __all__ = [
     "FOOTER_BYTES",
     "LANDMARK",
     "RESERVED",
+    "TOC_END",
     "TOC_NAME",
     "estargz_annotations",
     "estargz_footer",
-    "estargz_toc",
     "landmark",
     "read_estargz_footer",
     "toc_entry",
@@ -42,12 +29,14 @@ LANDMARK: Final = b".no.prefetch.landmark"
 """First entry of a layer whose files were not put into an order of use: nothing is fetched ahead.
 Readers hide it and the TOC; what unpacks the layer as a plain tar leaves both in the tree."""
 RESERVED: Final = frozenset({TOC_NAME, LANDMARK, b".prefetch.landmark"})
-"""Names the format has taken: such entries of a source are its own of an earlier conversion."""
+"""Names the format has taken: such entries of a source are its own of an earlier conversion. What
+cuts a tar, `ext/csrc/toc_cut.c`, has them too."""
 TOC_DIGEST: Final = "containerd.io/snapshot/stargz/toc.digest"
 """The annotation that says what the digest of the TOC is."""
 LANDMARK_CONTENT: Final = b"\x0f"
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
+TOC_END: Final = b"]}"
 
 # gzip header with a field "SG" of 22 bytes, an empty stored block, checksum and size of nothing
 _FOOTER: Final = struct.Struct("<10sH2sH16s6s5s8s")
@@ -119,69 +108,3 @@ def _header(name: bytes, size: int) -> bytes:
     block[329:345] = b"0000000\0" * 2
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
-
-
-def estargz_toc(entries: Iterable[tuple[Entry, str, tuple[Chunk, ...]]]) -> bytes:
-    """Give the TOC; an entry comes with the digest of its content, empty if it is no file.
-
-    Raises:
-        UnsupportedError: A name is not UTF-8, and so not in JSON.
-    """
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    lines = (
-        encode(value)
-        for entry, digest, chunks in entries
-        for value in _described(entry, digest, chunks)
-    )
-    return ('{"version":1,"entries":[' + ",\n".join(lines) + "]}").encode()
-
-
-def _described(entry: Entry, digest: str, chunks: tuple[Chunk, ...]) -> Iterator[dict[str, Any]]:
-    name = _text(entry.path)
-    known: Mapping[str, object] = {
-        "size": entry.size,
-        "modtime": _seconds(entry.mtime_ns),
-        "linkName": _text(entry.link_target),
-        "mode": entry.mode,
-        "uid": entry.uid,
-        "gid": entry.gid,
-        "offset": chunks[0].offset if chunks else 0,
-        "devMajor": entry.dev_major,
-        "devMinor": entry.dev_minor,
-        "xattrs": {_text(key): base64.b64encode(value).decode() for key, value in entry.xattrs},
-        "digest": digest,
-        "chunkSize": chunks[0].size if len(chunks) > 1 else 0,
-        "chunkDigest": chunks[0].digest if chunks else "",
-    }
-    yield {
-        "name": name,
-        "type": TYPES[entry.kind],
-        **{key: value for key, value in known.items() if value},
-    }
-    at = 0
-    for before, chunk in itertools.pairwise(chunks):
-        at += before.size
-        # Of the last chunk the size goes without saying.
-        size = {"chunkSize": chunk.size} if at + chunk.size < entry.size else {}
-        yield {
-            "name": name,
-            "type": "chunk",
-            "offset": chunk.offset,
-            "chunkOffset": at,
-            **size,
-            "chunkDigest": chunk.digest,
-        }
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        shown = raw.decode(errors="backslashreplace")
-        raise UnsupportedError(f"{shown!r} is not UTF-8, and cannot be in a TOC") from None
-
-
-def _seconds(ns: int) -> str:
-    """To the nearest second, as the format has them; nothing for the beginning of 1970."""
-    seconds = (ns + 500_000_000) // 10**9
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds else ""

@@ -7,24 +7,15 @@ digest, or that of the TOC, has been verified by whoever reads it.
 
 from __future__ import annotations
 
-import base64
-import itertools
-import json
 import struct
-import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from ocifast.errors import UnsupportedError
 from ocifast.tree.entry import EntryKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from ocifast.tree.entry import Entry
 
 __all__ = [
     "FOOTER_BYTES",
     "FRAME_HEADER_BYTES",
+    "TOC_BEGIN",
     "TYPES",
     "Chunk",
     "Position",
@@ -33,7 +24,6 @@ __all__ = [
     "read_footer",
     "skippable",
     "toc_end",
-    "toc_lines",
 ]
 
 FOOTER_BYTES: Final = 64
@@ -46,7 +36,8 @@ PREFIXES: Final = ("io.github.containers.zstd-chunked.", "io.containers.zstd-chu
 """Of annotations; older podmans look for the second."""
 MANIFEST_TYPE: Final = 1
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+TOC_BEGIN: Final = b'{"version":1,"entries":['
+"""The first bytes of a TOC, of eStargz too; `_native.toc_cut` makes what stands behind them."""
 _FOOTER: Final = struct.Struct("<7Q8s")
 _OLD_FOOTER: Final = struct.Struct("<4Q8s")
 TYPES: Final = {
@@ -126,70 +117,6 @@ def layer_annotations(toc_digest: str, toc: Position, tar_split: Position) -> di
     return found
 
 
-def toc_lines(entries: Iterable[tuple[Entry, str, tuple[Chunk, ...]]]) -> Iterator[bytes]:
-    """Give the TOC piece by piece, but for its last bytes (`toc_end`).
-
-    An entry comes with the digest of its content and its chunks, both empty where it has none.
-
-    Raises:
-        UnsupportedError: A name is not UTF-8, and so not in JSON.
-    """
-    yield b'{"version":1,"entries":['
-    before = b""
-    for entry, digest, chunks in entries:
-        for described in _described(entry, digest, chunks):
-            yield before + _encode(described).encode()
-            before = b","
-
-
 def toc_end(tar_split_digest: str) -> bytes:
     """Give the last bytes of a TOC; the digest is of the compressed tar-split."""
     return b'],"tarSplitDigest":"' + tar_split_digest.encode() + b'"}'
-
-
-def _described(entry: Entry, digest: str, chunks: tuple[Chunk, ...]) -> Iterator[dict[str, Any]]:
-    name = _text(entry.path)
-    whole: dict[str, Any] = {"type": TYPES[entry.kind], "name": name}
-    known: Mapping[str, object] = {
-        "linkName": _text(entry.link_target),
-        "mode": entry.mode,
-        "size": entry.size,
-        "uid": entry.uid,
-        "gid": entry.gid,
-        "modtime": _time(entry.mtime_ns),
-        "devMajor": entry.dev_major,
-        "devMinor": entry.dev_minor,
-        "xattrs": {_text(key): base64.b64encode(value).decode() for key, value in entry.xattrs},
-        "digest": digest,
-    }
-    whole |= {key: value for key, value in known.items() if value}
-    if chunks:
-        whole |= {"offset": chunks[0].offset, "endOffset": chunks[-1].end_offset}
-    if len(chunks) > 1:
-        whole |= {"chunkSize": chunks[0].size, "chunkDigest": chunks[0].digest}
-    yield whole
-    at = 0
-    for before, chunk in itertools.pairwise(chunks):
-        at += before.size
-        yield {
-            "type": "chunk",
-            "name": name,
-            "offset": chunk.offset,
-            "chunkSize": chunk.size,
-            "chunkOffset": at,
-            "chunkDigest": chunk.digest,
-        }
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        shown = raw.decode(errors="backslashreplace")
-        raise UnsupportedError(f"{shown!r} is not UTF-8, and cannot be in a TOC") from None
-
-
-def _time(ns: int) -> str:
-    seconds, rest = divmod(ns, 10**9)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ocifast.codecs import SNIFF_BYTES, sniff
 from ocifast.errors import DiffIdMismatch, DigestMismatch, OcifastError
 from ocifast.ops.seekable import STORED_AS
-from ocifast.ops.seekable_layer import open_seekable, toc_digest_of
+from ocifast.ops.stored_toc import find_toc, toc_digest_of
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.media_type import codec_of
 from ocifast.transports.base import StoredLayer
@@ -196,12 +196,12 @@ def is_seekable(layer: StoredLayer) -> bool:
         return False
     descriptor = location.open()
     try:
-        found = open_seekable(descriptor, location.offset, location.size)
+        found = find_toc(descriptor, location.offset, location.size)
     except OcifastError:
         return False  # it is made anew, and so refused if more is wrong with it
     finally:
         os.close(descriptor)
-    return found is not None and found.toc_digest == promised
+    return found is not None and found.digest == promised
 
 
 def codec_at(layer: StoredLayer, location: Location) -> str:

@@ -1,7 +1,8 @@
 """A seekable blob read again while it is being written: what has become of it is what went in.
 
 It follows the file as it grows, so that little is left to do when the last byte is written. What
-is inflated goes into slots of the arena and to a lane, like any tar. Invariant: nothing is taken
+is inflated goes into slots of the arena and to a lane, like any tar: with the digest of the tar its
+entries are proven, and with that of the TOC what was written of them. Invariant: nothing is taken
 from memory that was written from, all of it is read from the file.
 """
 
@@ -12,12 +13,10 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
-from ocifast._native.tar import TarParser
 from ocifast.codecs import open_decoder
 from ocifast.errors import DiffIdMismatch, DigestMismatch
-from ocifast.formats.tar import EntryTable
 from ocifast.limits import Limits
-from ocifast.ops.seekable_layer import open_seekable, toc_digest_of
+from ocifast.ops.stored_toc import find_toc, toc_digest_of
 from ocifast.transports.pending_file import OUTPUT, named
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ class ReadBack:
         self._arena = arena
         self._lane = lane
         self._decoder: Decoder = open_decoder(codec, UNLIMITED, "strict")
-        self._tar = TarParser(UNLIMITED)
         self._piece = bytearray(PIECE_BYTES)
         self._base = os.lseek(descriptor, 0, os.SEEK_CUR)
         self._at = 0
@@ -67,7 +65,6 @@ class ReadBack:
         memory = self._arena.slot(slot)
         try:
             count = self._decoder.readinto(memory)
-            self._tar.feed(memory[:count])
         except BaseException:
             self._arena.release(slot)
             raise
@@ -97,19 +94,17 @@ class ReadBack:
         """Judge what was read, whose tar has the digest `found`.
 
         Raises:
-            DiffIdMismatch, DigestMismatch, DocumentError: This package has made a wrong layer.
+            DiffIdMismatch, DigestMismatch: This package has made a wrong layer.
             OSError: It cannot be read.
         """
         self._decoder.finish()
-        self._tar.finish()
         if found != expected:
             raise DiffIdMismatch(expected, found)
         with named(OUTPUT):
-            layer = open_seekable(self._descriptor, self._base, self._at)
+            toc = find_toc(self._descriptor, self._base, self._at)
         promised = toc_digest_of(annotations)
-        if layer is None or layer.toc_digest != promised:
-            raise DigestMismatch(str(promised), str(layer and layer.toc_digest))
-        layer.check(EntryTable(*self._tar.take_table()))
+        if toc is None or toc.digest != promised:
+            raise DigestMismatch(str(promised), "none" if toc is None else toc.digest)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ocifast.errors import DiffIdMismatch, DigestMismatch, SizeMismatch, WorkerError
-from ocifast.ops.seekable_layer import toc_digest_of
+from ocifast.ops.stored_toc import toc_digest_of
 from ocifast.spec.digest import Digest
 from ocifast.spec.media_type import codec_of
 

@@ -188,7 +188,7 @@ def seekable(request, call, layers, tmp_path):
 def test_a_toc_lists_what_the_tar_does(call, seekable) -> None:
     by_toc, by_tar = (call("ls", *more, seekable).lines for more in (["--toc"], []))
     assert by_toc == [line for line in by_tar if not line.endswith("stargz.index.json")]
-    assert any("l" == line[0] and line.endswith("etc/l -> ../to") for line in by_toc)
+    assert any(line[0] == "l" and line.endswith("etc/l -> ../to") for line in by_toc)
 
 
 def test_a_toc_as_json_says_where_chunks_lie(call, seekable, tmp_path) -> None:

@@ -10,7 +10,8 @@ from support.images import blob_name, make_sample, write_folder
 from ocifast.engine import Engine
 from ocifast.ops.convert import convert
 from ocifast.ops.convert_pass import ConvertPass
-from ocifast.ops.seekable_layer import open_seekable, toc_digest_of
+from ocifast.ops.seekable_layer import open_seekable
+from ocifast.ops.stored_toc import toc_digest_of
 from ocifast.ops.verify import verify
 
 APP = make_sample(1, names=("app:1",))

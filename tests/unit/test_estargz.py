@@ -17,6 +17,7 @@ from support.packing import make_tree, pack
 from support.tables import HARDLINK, SYMLINK, entry, tar_of
 
 from ocifast._native.tar import TarParser
+from ocifast._native.toc_cut import ESTARGZ_CHUNK_BYTES as CHUNK_BYTES
 from ocifast.codecs.recipe import recipe
 from ocifast.errors import (
     CompressedDataError,
@@ -34,7 +35,7 @@ from ocifast.formats.tar import EntryTable
 from ocifast.formats.toc import TOC_BYTES, parse_toc
 from ocifast.limits import Limits
 from ocifast.ops.cat import read_file
-from ocifast.ops.estargz_encoder import CHUNK_BYTES, EstargzEncoder
+from ocifast.ops.estargz_encoder import EstargzEncoder
 from ocifast.ops.seekable import open_seekable_encoder
 from ocifast.ops.seekable_layer import open_seekable
 from ocifast.ops.virtual_tree import VirtualTree
