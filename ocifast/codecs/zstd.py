@@ -1,8 +1,9 @@
 """zstd (RFC 8878): frames walked natively, blocks decoded by libzstd.
 
-`FrameWalker` sees every header before libzstd sees the bytes, and hands over at most one frame at a
-time, so this always knows where a frame ends, what it declared and what it gave; libzstd's
-streaming calls tell none of it. Invariant: libzstd only ever gets bytes the walker let through.
+`FrameWalker` sees every header before libzstd sees the bytes, and hands over one frame at a time,
+or some small ones that declare what they hold, so this always knows where frames end, what they
+declared and what they gave; libzstd's streaming calls tell none of it. Invariant: libzstd only
+ever gets bytes the walker let through.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ocifast._native.zstd_frame import FrameWalker
 from ocifast.codecs.base import Codec, SteppedDecoder, import_backend
-from ocifast.errors import CompressedDataError
+from ocifast.errors import CompressedDataError, LimitExceeded
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,6 +36,8 @@ class Backend(Protocol):
     """One libzstd decompression context: give it a piece, read until it is drained."""
 
     drained: bool
+    takes_several: bool
+    """Whether a piece may hold several frames."""
 
     def give(self, piece: memoryview) -> None: ...
     def readinto(self, out: memoryview) -> int: ...
@@ -64,6 +67,7 @@ class PackageBackend:
     """
 
     def __init__(self, module: ModuleType, window_log: int) -> None:
+        self.takes_several = True
         self._pocket = Pocket()
         decompressor = module.ZstdDecompressor(max_window_size=1 << window_log)
         self._reader = decompressor.stream_reader(self._pocket, read_across_frames=True)
@@ -74,10 +78,12 @@ class PackageBackend:
         self.drained = False
 
     def readinto(self, out: memoryview) -> int:
+        written = 0
         try:
-            written: int = self._reader.readinto1(out)
+            while written < len(out):  # it stops where a frame ends
+                written += self._reader.readinto1(out[written:])
         except BlockingIOError:
-            written = 0
+            pass
         self.drained = written < len(out)
         return written
 
@@ -86,6 +92,7 @@ class StdlibBackend:
     """`compression.zstd`, or its backport: one decompressor object a frame."""
 
     def __init__(self, module: ModuleType, window_log: int) -> None:
+        self.takes_several = False
         self._open = module.ZstdDecompressor
         self._options = {module.DecompressionParameter.window_log_max: window_log}
         self._inner: Any = None
@@ -124,27 +131,60 @@ class ZstdDecoder(SteppedDecoder):
 
     codec = "zstd"
 
-    def __init__(self, limits: Limits, profile: Profile, backend: str | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        profile: Profile,
+        backend: str | None = None,
+        *,
+        one_by_one: bool = False,
+    ) -> None:
         module = import_backend(BACKENDS, backend)
         super().__init__(limits, profile, module.__name__)
         self._error: type[Exception] = module.ZstdError
         self._backend = _open_backend(module, limits.zstd_window_bytes)
+        self._together = self._backend.takes_several and not one_by_one
         self._walker = FrameWalker(limits.zstd_window_bytes, limits.skippable_bytes, limits.members)
-        self._given = 0
+        self._given = self._declared = 0
+        self._begun = (0, 0)
+        self._late: Exception | None = None
         self._enter(ZstdDecoder._walk, "frame header")
 
     def _walk(self, room: memoryview) -> int:
         """Step: let the walker judge the next bytes, up to the end of a frame, and give them on."""
+        if self._late is not None:
+            raise self._late
         walker, start = self._walker, self._at
-        if walker.inside is None:
+        at_border = walker.inside is None
+        if at_border:
             if walker.frames and self._view[start] == 0:
                 return self._begin_tail(room)
             self.restart = (self.stored, self.produced)
+            self._declared = 0
         self._at += walker.walk(self._view, start)
+        if at_border and self._together:
+            self._walk_on()
         self._given = self._base + start
         self._backend.give(self._view[start : self._at])
         self._enter(ZstdDecoder._decode, walker.inside or "block")
         return self._decode(room)
+
+    def _walk_on(self) -> None:
+        """Take small frames behind the first one along: a seekable layer has one for each file.
+
+        One at a time they cost 12 us each, and half of the time of reading such a layer.
+        """
+        walker, size = self._walker, len(self._view)
+        while walker.inside is None and self._at < size and self._view[self._at]:
+            if walker.content_size is None or self._declared + walker.content_size > CHUNK_BYTES:
+                return
+            self._declared += walker.content_size
+            self._begun = self.stored, self.restart[1] + self._declared
+            try:
+                self._at += walker.walk(self._view, self._at)
+            except (CompressedDataError, LimitExceeded) as error:
+                self._late = error  # when what is before it has come out
+                return
 
     def _decode(self, room: memoryview) -> int:
         """Step: drain what was given."""
@@ -156,20 +196,40 @@ class ZstdDecoder(SteppedDecoder):
         if not self._pending:
             if self._walker.inside is None:
                 self._end_frame(self.produced + written - self.restart[1])
+            if self._declared:
+                self.restart, self._declared = self._begun, 0
             self._enter(ZstdDecoder._walk, self._walker.inside)
         return written
 
     def _end_frame(self, came: int) -> None:
-        declared = self._walker.content_size
-        if declared is not None and declared != came:
+        last = 0 if self._late is not None else self._walker.content_size
+        if last is None:
+            return
+        declared = self._declared + last
+        if declared != came:
+            self._look_closer()
             self._fail(f"frame declares {declared} bytes, {came} came out", self.restart[0])
 
     def _explain(self, error: Exception) -> None:
+        if self._declared:
+            self._look_closer()
         reason = f"corrupt frame in the {self.stored - self._given} bytes from here: {error}"
         if self._walker.content_size is not None:
             reason += f" (declares {self._walker.content_size} bytes"
             reason += f", {self.produced - self.restart[1]} came out)"
         raise CompressedDataError(self.codec, self._given, reason) from error
+
+    def _look_closer(self) -> None:
+        """Of several frames that came together, say which one it was: decode them one by one."""
+        closer = ZstdDecoder(self.limits, self.profile, self.backend, one_by_one=True)
+        closer.feed(self._view[self._given - self._base : self._at])
+        out = memoryview(bytearray(CHUNK_BYTES))
+        try:
+            while self._declared and not closer.needs_input:
+                closer.readinto(out)
+        except CompressedDataError as found:
+            offset = self._given + (found.offset or 0)
+            raise CompressedDataError(self.codec, offset, found.reason) from None
 
     def _begin_tail(self, room: memoryview) -> int:
         self._require_data()

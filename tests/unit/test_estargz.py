@@ -418,7 +418,7 @@ def test_a_footer_that_points_anywhere_is_refused_before_memory_is_spent(stored,
     cut = zlib.compress(gzip.decompress(whole[offset:])[:600], 9, 31)
     with pytest.raises(CompressedDataError, match="ends within"):
         open_seekable(stored(whole[:offset] + cut + whole[-51:]))
-    monkeypatch.setattr("ocifast.ops.seekable_layer.TOC_BYTES", 100)
+    monkeypatch.setattr("ocifast.ops.stored_toc.TOC_BYTES", 100)
     with pytest.raises(LimitExceeded):
         open_seekable(stored(whole))
 
