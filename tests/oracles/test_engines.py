@@ -92,6 +92,18 @@ def test_podman_runs_the_folder_of_a_docker_archive(
     podman.forget_images()
 
 
+@pytest.mark.parametrize("compress", ["zstd:chunked", "estargz"])
+def test_podman_runs_a_layout_whose_layers_were_made_seekable(
+    podman: Client, convert: Convert, image: Sample, tmp_path: Path, compress: str
+) -> None:
+    write_tar(tmp_path / "in.tar", docker_files(image))
+    convert("in.tar", "-o", "oci:out:app", "--compress", compress)
+    name = podman("pull", "--quiet", f"oci:{tmp_path}/out:app").strip()
+    assert (name == image.image_id.removeprefix("sha256:")) == (compress == "zstd:chunked")
+    assert podman.output_of(name) == ANSWER
+    podman.forget_images()
+
+
 def test_what_an_engine_saves_keeps_its_identity_through_a_layout(
     engine: Client, convert: Convert, image: Sample, tmp_path: Path
 ) -> None:

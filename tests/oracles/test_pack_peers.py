@@ -14,6 +14,7 @@ from support.packing import WHEN, age, make_tree, mtree, pack
 import ocifast
 from ocifast.formats.toc import TocEntry
 from ocifast.ops.seekable_layer import open_seekable
+from ocifast.ops.stored_toc import toc_digest_of
 
 Oracle = Callable[[str], str]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="owners and devices are made by root only")
@@ -184,6 +185,20 @@ def test_skopeo_writes_a_toc_that_is_read_here(oracle: Oracle, tree: Path, tmp_p
     assert [(e.path, e.kind, e.size, e.mode, e.digest) for e in theirs if e.size] == [
         (e.path, e.kind, e.size, e.mode, e.digest) for e in _entries(tmp_path / "ours") if e.size
     ]
+
+
+def test_the_toc_of_skopeo_is_found_to_say_what_its_tar_does(
+    oracle: Oracle, tree: Path, tmp_path: Path
+) -> None:
+    (tree / os.fsdecode(b"\xff\xfe")).unlink()
+    pack(tree, f"oci:{tmp_path}/layout:app", compress="gzip")
+    command = [oracle("skopeo"), "copy", "-q", "--dest-compress-format", "zstd:chunked"]
+    subprocess.run(
+        [*command, f"oci:{tmp_path}/layout:app", f"oci:{tmp_path}/theirs:app"], check=True
+    )
+    (layer,) = ocifast.open_image(f"oci:{tmp_path}/theirs:app").layers
+    assert toc_digest_of(layer.descriptor.annotations) is not None
+    assert ocifast.verify(f"oci:{tmp_path}/theirs", workers=0).problems == ()
 
 
 def _entries(path: Path) -> tuple[TocEntry, ...]:

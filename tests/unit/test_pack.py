@@ -3,6 +3,8 @@
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -315,3 +317,32 @@ def test_events_are_told_in_order(tree, tmp_path) -> None:
     ]
     assert told[0].size == layer.uncompressed_size
     assert plain(tmp_path / "out", "gzip")[:1]
+
+
+def test_very_many_small_files_take_little_memory_for_each(tmp_path) -> None:
+    """The table of 60,000 entries is 8 MB; all that Python would keep of them is ten times that."""
+    folders = [tmp_path / "tree" / str(number) for number in range(60)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "0").write_bytes(b"x" * 1024)
+        for number in range(1, 1000):
+            os.link(folder / "0", folder / str(number))
+    command = [sys.executable, "-P", "-m", "ocifast", "pack", tmp_path / "tree", "-o"]
+    before, few = peak_of(
+        [*command, tmp_path / "few", "-q", "--workers", "0", "--exclude", "*/[1-9]*"]
+    )
+    after, many = peak_of([*command, tmp_path / "many", "-q", "--workers", "0"])
+    assert (few, many) == (120, 60_060)
+    assert after - before < 60_000 * 600
+
+
+def peak_of(command) -> tuple[int, int]:
+    """The most memory of a command, in bytes, and how many entries are in what it wrote."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    asked = [sys.executable, "-P", "-c", code, *command]
+    done = subprocess.run(asked, check=True, capture_output=True, text=True)
+    layer = ocifast.hash_layer(command[command.index("-o") + 1])
+    return int(done.stdout) * 1024, layer.entries
