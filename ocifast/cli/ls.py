@@ -62,6 +62,7 @@ COLUMNS: Final = Struct(
 """A row of the table without what is not shown: a third of the time of unpacking all of it."""
 LETTERS: Final = dict(zip(b"0123456", "-hlcbdp", strict=True))
 KIND_BYTES: Final = dict(zip(EntryKind, b"0123456", strict=True))
+SYMLINK: Final = ord("2")
 WHITEOUT: Final = WHITEOUT_PREFIX.decode()
 DEVICES: Final = frozenset(b"34")
 EPOCH: Final = date(1970, 1, 1)
@@ -200,31 +201,37 @@ def _lines(table: EntryTable) -> Iterator[str]:
     for row in COLUMNS.iter_unpack(rows):
         size, mtime, path, link, path_size, link_size, mode, uid, gid, major, minor, kind = row
         name = str(heap[path : path + path_size], "utf-8", "surrogateescape")
-        target = ""
+        tail = ""
         if kind in DEVICES:
             size = f"{major},{minor}"
         elif link_size:
-            target = str(heap[link : link + link_size], "utf-8", "surrogateescape")
-        yield _line(_begin(kind, mode, uid, gid), size, mtime, name, target)
+            tail = _points_to(kind, str(heap[link : link + link_size], "utf-8", "surrogateescape"))
+        begin = _begin(kind, mode, uid, gid)
+        if WHITEOUT in name or "\\" in name or not name.isprintable():
+            begin, name, tail = _unusual(begin, name, tail)
+        day, clock = divmod(mtime, DAY_NS)
+        yield f"{begin} {size:>10} {_date(day)} {_clock(clock // SECOND_NS)} {name}{tail}\n"
 
 
 def _toc_line(entry: TocEntry) -> str:
-    kind, is_device = KIND_BYTES[entry.kind], KIND_BYTES[entry.kind] in DEVICES
-    size = f"{entry.dev_major},{entry.dev_minor}" if is_device else entry.size
+    kind = KIND_BYTES[entry.kind]
+    size = f"{entry.dev_major},{entry.dev_minor}" if kind in DEVICES else entry.size
+    tail = _points_to(kind, text_of(entry.link_target)) if entry.link_target else ""
     begin = _begin(kind, entry.mode, entry.uid, entry.gid)
-    return _line(begin, size, entry.mtime_ns, text_of(entry.path), text_of(entry.link_target))
+    begin, name, tail = _unusual(begin, text_of(entry.path), tail)
+    day, clock = divmod(entry.mtime_ns, DAY_NS)
+    return f"{begin} {size:>10} {_date(day)} {_clock(clock // SECOND_NS)} {name}{tail}\n"
 
 
-def _line(begin: str, size: int | str, mtime: int, name: str, target: str) -> str:
-    tail = ""
-    if target:
-        tail = f" -> {shown(target)}" if begin[0] == "l" else f" link to {shown(target)}"
+def _points_to(kind: int, target: str) -> str:
+    return f" -> {shown(target)}" if kind == SYMLINK else f" link to {shown(target)}"
+
+
+def _unusual(begin: str, name: str, tail: str) -> tuple[str, str, str]:
+    """Mark a whiteout, and show a name so that it does no harm to a terminal."""
     if WHITEOUT in name and is_whiteout_path(name.encode("utf-8", "surrogateescape")):
         begin, tail = "w" + begin[1:], tail + _hides(name)
-    if "\\" in name or not name.isprintable():
-        name = shown(name)
-    day, clock = divmod(mtime, DAY_NS)
-    return f"{begin} {size:>10} {_date(day)} {_clock(clock // SECOND_NS)} {name}{tail}\n"
+    return begin, shown(name), tail
 
 
 def _hides(name: str) -> str:
