@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["gzip_compress", "open_gzip_encoder"]
 
-IN_TURN: Final[dict[int, tuple[int, ...]]] = {2: (3, 1, 3, 1, 3)}
+IN_TURN: Final[dict[int, tuple[int, ...]]] = {2: (3, 1, 3, 1, 3), 6: (7, 6)}
 """Levels that are made of others of libdeflate's, block after block. Its own level 2 saves 7 % of
 level 3's time and makes 1.3 % more of it; taking level 1 for two blocks of five saves 15 % for 2.0
-%. To choose the blocks by how a sample of each does with both levels costs the time it wins.
+%. To choose the blocks by how a sample of each does with both levels costs the time it wins. Of a
+node_modules its own level 6 makes 0.3 % more than `pigz -6` does, and 0.1 % less with level 7 for
+every other block, which costs 15 % of the time.
 """
 
 

@@ -50,7 +50,7 @@ class Scheme(NamedTuple):
 MIB: Final = 1 << 20
 
 RECIPES: Final[tuple[Scheme, ...]] = (
-    Scheme("gzip-libdeflate", 1, "gzip", "deflate", tuple(range(1, 13)), 2, block_size=MIB),
+    Scheme("gzip-libdeflate", 2, "gzip", "deflate", tuple(range(1, 13)), 2, block_size=MIB),
     Scheme("gzip-isal", 1, "gzip", "isal", (0, 1, 2, 3), 1, block_size=MIB, portable=False),
     Scheme("gzip-zlib", 1, "gzip", "zlib", tuple(range(1, 10)), 6, block_size=MIB),
     Scheme(
@@ -69,15 +69,16 @@ Those of gzip (the same 2013 MB; skopeo 1.9.3 gives 654.7) in MB and seconds of 
     2 MiB     671.8  9.3     647.3  12.3   639.6  13.2   634.1  14.0
     4 MiB     671.5  8.9     647.0  12.5   639.3  14.0   633.8  14.8
 
-These are libdeflate's levels; what the recipe's level 2 is instead stands in `gzip_encoder`, and
-converting takes it: below skopeo's size by 0.5 %, at 85 % of level 3's time. `gzip-isal` is for raw
-speed: level 1 takes a third of the time of libdeflate's and gives 5 % more, and its matches depend
-on the instructions of the CPU. `gzip-zlib` is for where neither package is to be had.
+These are libdeflate's levels; what the recipe's levels 2 and 6 are instead stands in
+`gzip_encoder`. Converting takes level 2: below skopeo's size by 0.5 %, at 85 % of level 3's time.
+`gzip-isal` is for raw speed: level 1 takes a third of the time of libdeflate's and gives 5 % more,
+and its matches depend on the instructions of the CPU. `gzip-zlib` is for where neither package is
+to be had.
 """
 
 SEEKABLE: Final[tuple[Scheme, ...]] = (
     Scheme("zstd-chunked", 1, "zstd:chunked", "libzstd", tuple(range(1, 20)), 3),
-    Scheme("estargz-libdeflate", 1, "estargz", "deflate", tuple(range(1, 13)), 3),
+    Scheme("estargz-libdeflate", 2, "estargz", "deflate", tuple(range(1, 13)), 3),
     Scheme("estargz-zlib", 1, "estargz", "zlib", tuple(range(1, 10)), 6),
 )
 """Recipes that follow the tar: an encoder of theirs is made where tars are known, not here."""

@@ -47,7 +47,7 @@ def test_json_has_the_keys_of_a_layer_and_what_it_was_made_by(tree, tmp_path) ->
     assert (
         found["digest"] == "sha256:" + hashlib.sha256((tmp_path / "out").read_bytes()).hexdigest()
     )
-    assert found["recipe"].startswith("gzip-libdeflate/1:level=6")
+    assert found["recipe"].startswith("gzip-libdeflate/2:level=6")
 
 
 def test_a_person_is_told_what_was_made(tree, tmp_path) -> None:

@@ -31,7 +31,7 @@ def test_none_is_what_people_call_identity():
 def test_identities_are_unique_and_say_level_and_library():
     assert len({each.identity for each in ALL}) == len(ALL)
     found = recipe("gzip", level=6)
-    assert found.identity == f"gzip-libdeflate/1:level=6 (deflate {found.library_version})"
+    assert found.identity == f"gzip-libdeflate/2:level=6 (deflate {found.library_version})"
     assert recipe("zstd").identity.startswith("zstd-long/1:level=2 (libzstd 1.")
     assert recipe("none").identity == "none/1"
     fast = recipe("gzip", name="gzip-isal").identity
