@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ocifast.errors import DigestSyntaxError, DocumentError, UnsupportedError
+from ocifast.errors import DigestSyntaxError, DocumentError
 from ocifast.formats.zstd_chunked import TYPES, Chunk
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ TOC_BYTES: Final = 150 << 20
 KINDS: Final = {word: kind for kind, word in TYPES.items()}
 SIZE_MAX: Final = 2**63 - 1
 DOCUMENT: Final = "TOC"
+MEMBER_END: Final = None
 NUMBERS: Final = ("size", "mode", "uid", "gid", "devMajor", "devMinor")
 TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -56,11 +57,10 @@ def parse_toc(raw: bytes, end: int, *, has_ends: bool = True) -> tuple[TocEntry,
     """Read a TOC of a blob whose frames, or members, end at `end`.
 
     In zstd:chunked it says where a file ends; in eStargz (not `has_ends`) that is where the next
-    one begins.
+    member begins, and files may share one.
 
     Raises:
         DocumentError: It is no TOC, or says what cannot be.
-        UnsupportedError: Several files of an eStargz share a member.
 
     Example:
         >>> parse_toc(b'{"version":1,"entries":[{"type":"dir","name":"etc/"}]}', 0)[0].path
@@ -83,17 +83,15 @@ def parse_toc(raw: bytes, end: int, *, has_ends: bool = True) -> tuple[TocEntry,
 
 
 def _set_ends(entries: list[Any], end: int) -> None:
-    """Say of each file where its last chunk ends, from the last file to the first."""
-    after, last = end, None
+    """Say of each part of a file where its member ends, under a key that JSON cannot have."""
+    member, member_end = end, end
     for value in reversed(entries):
-        if not isinstance(value, dict) or not value.get("offset"):
+        offset = value.get("offset") if isinstance(value, dict) else None
+        if type(offset) is not int or offset <= 0:
             continue
-        if "innerOffset" in value:
-            raise UnsupportedError("an eStargz whose files share members (min-chunk-size)")
-        last = after if last is None else last
-        after = value["offset"]
-        if value.get("type") != "chunk":
-            value["endOffset"], last = last, None
+        if offset != member:
+            member, member_end = offset, member
+        value[MEMBER_END] = member_end
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -126,23 +124,29 @@ def _is_chunk_of(value: Any, entry: dict[str, Any]) -> bool:
 
 
 def _ordered(grouped: Iterable[Any], end: int) -> tuple[TocEntry, ...]:
-    found, at, seen = [], 0, set()
+    found, last, seen = [], Chunk(0, 0, 0, ""), set()
     for where, value, more in grouped:
         entry = _entry(where, value, more)
         if entry.path in seen:
             raise DocumentError(DOCUMENT, f"{where}.name", f"a second entry of {entry.path!r}")
         seen.add(entry.path)
         for chunk in entry.chunks:
-            if not at <= chunk.offset < chunk.end_offset <= end:
+            fits = last.end_offset <= chunk.offset < chunk.end_offset <= end
+            if not (fits or _shares(last, chunk)):
                 reason = (
                     f"bytes {chunk.offset} to {chunk.end_offset} are out of order or of the blob"
                 )
                 raise DocumentError(DOCUMENT, f"{where}.offset", reason)
-            at = chunk.end_offset
+            last = chunk
         if len(entry.chunks) > 1 and sum([chunk.size for chunk in entry.chunks]) != entry.size:
             raise DocumentError(DOCUMENT, where, "its chunks do not add up to its size")
         found.append(entry)
     return tuple(found)
+
+
+def _shares(last: Chunk, chunk: Chunk) -> bool:
+    """Whether it stands behind another one in the same member."""
+    return chunk[:2] == last[:2] and chunk.inner >= last.inner + last.size > 0
 
 
 def _entry(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> TocEntry:
@@ -173,22 +177,27 @@ def _entry(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> Toc
     )
 
 
-def _chunks(where: str, value: dict[str, Any], more: list[dict[str, Any]]) -> tuple[Chunk, ...]:
-    size, end = _number(where, value, "size"), _number(where, value, "endOffset")
+def _chunks(where: str, value: dict[Any, Any], more: list[dict[Any, Any]]) -> tuple[Chunk, ...]:
+    size = _number(where, value, "size")
     if not more:
-        first = _number(where, value, "offset")
-        return (Chunk(first, end, size, _digest(where, value, "digest")),)
+        return (_chunk(where, value, "digest", size, _number(where, value, "endOffset")),)
     parts = [value, *more]
-    offsets = [_number(where, part, "offset") for part in parts]
-    ends = [*offsets[1:], end]
+    ends = [*(_number(where, part, "offset") for part in more), _number(where, value, "endOffset")]
     at, found = 0, []
-    for part, first, last in zip(parts, offsets, ends, strict=True):
+    for part, end in zip(parts, ends, strict=True):
         if _number(where, part, "chunkOffset") != at:
             raise DocumentError(DOCUMENT, f"{where}.chunkOffset", "chunks have gaps or overlap")
         length = _number(where, part, "chunkSize") or size - at
-        found.append(Chunk(first, last, length, _digest(where, part, "chunkDigest")))
+        found.append(_chunk(where, part, "chunkDigest", length, end))
         at += length
     return tuple(found)
+
+
+def _chunk(where: str, part: dict[Any, Any], digest: str, size: int, end: int) -> Chunk:
+    inner = 0
+    if MEMBER_END in part:
+        end, inner = part[MEMBER_END], _number(where, part, "innerOffset")
+    return Chunk(_number(where, part, "offset"), end, size, _digest(where, part, digest), inner)
 
 
 def _number(where: str, value: dict[str, Any], key: str) -> int:

@@ -52,13 +52,15 @@ TYPES: Final = {
 
 
 class Chunk(NamedTuple):
-    """A part of a file as it is stored: a frame of its own."""
+    """A part of a file as it is stored: a frame, or in a gzip member."""
 
     offset: int
     end_offset: int
     size: int
     """Bytes of the file in it."""
     digest: str
+    inner: int = 0
+    """Where they begin, once it is inflated: files of an eStargz may share a member."""
 
 
 class Position(NamedTuple):

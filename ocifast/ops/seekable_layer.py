@@ -177,14 +177,15 @@ def check_toc(entries: Iterable[TocEntry], table: Iterable[Entry]) -> None:
 
 
 def _unzip(stored: bytes, chunk: Chunk) -> bytes:
-    """Inflate a chunk alone: behind it its member goes on with the tar."""
-    if chunk.size > CHUNK_BYTES:
-        raise LimitExceeded("chunk_bytes", CHUNK_BYTES, chunk.size, "blob", chunk.offset)
+    """Inflate a chunk, and what stands before it in its member, but not what is behind it."""
+    size = chunk.inner + chunk.size
+    if size > CHUNK_BYTES:
+        raise LimitExceeded("chunk_bytes", CHUNK_BYTES, size, "blob", chunk.offset)
     try:
-        data = zlib.decompressobj(31).decompress(stored, chunk.size)
+        data = zlib.decompressobj(31).decompress(stored, size)
     except zlib.error as error:
         raise CompressedDataError("gzip", chunk.offset, str(error)) from None
-    if len(data) != chunk.size:
-        reason = f"a member gives {len(data)} bytes where {chunk.size} were said"
+    if len(data) != size:
+        reason = f"a member gives {len(data)} bytes where {size} were said"
         raise CompressedDataError("gzip", chunk.offset, reason)
-    return data
+    return data[chunk.inner :]

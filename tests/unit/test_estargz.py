@@ -403,9 +403,38 @@ def test_h25_a_toc_that_says_what_cannot_be_is_refused(entries, where) -> None:
         parse_toc(toc_of(*entries), 40, has_ends=False)
 
 
-def test_files_that_share_a_member_are_not_supported() -> None:
-    with pytest.raises(UnsupportedError, match="min-chunk-size"):
-        parse_toc(toc_of({**REG, "innerOffset": 3}), 40, has_ends=False)
+def test_files_that_share_a_member_are_read_from_within_it(stored) -> None:
+    """As with the reference's min-chunk-size: of one member, and of one that ends elsewhere."""
+    head = b"h" * 600
+    first, second, third = b"one" * 50, b"two" * 70, b"three" * 90
+    members = [gzip.compress(part) for part in (b"before", head + first + b"x" + second, third)]
+    start = len(members[0])
+    next_ = start + len(members[1])
+    toc = toc_of(
+        shared("first", first, start, 600),
+        shared("second", second, start, 601 + len(first)),
+        shared("third", third, next_, 0),
+    )
+    end = next_ + len(members[2])
+    blob = b"".join(members) + gzip.compress(toc_entry(toc)) + estargz_footer(end)
+    layer = open_seekable(stored(blob))
+    for name, content in (("first", first), ("second", second), ("third", third)):
+        assert b"".join(layer.read(layer.find(name.encode()))) == content
+    assert [entry.chunks[0].end_offset for entry in layer.entries] == [next_, next_, end]
+
+
+def shared(name, content, offset, inner):
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    entry = {"type": "reg", "name": name, "size": len(content), "digest": digest}
+    return entry | {"offset": offset, "innerOffset": inner, "chunkDigest": digest}
+
+
+@pytest.mark.parametrize("inner", [0, 3, 9])
+def test_files_that_overlap_in_a_member_are_refused(inner) -> None:
+    other = {**REG, "name": "g", "innerOffset": inner}
+    with pytest.raises(DocumentError, match="out of order"):
+        parse_toc(toc_of(REG, other), 40, has_ends=False)
+    assert parse_toc(toc_of(REG, {**other, "innerOffset": 10}), 40, has_ends=False)[1].size == 10
 
 
 def test_a_footer_that_points_anywhere_is_refused_before_memory_is_spent(stored, monkeypatch):
