@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ocifast.errors import DigestSyntaxError, DocumentError
+from ocifast.errors import DigestSyntaxError, DocumentError, LimitExceeded
 from ocifast.formats.zstd_chunked import TYPES, Chunk
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ __all__ = ["TOC_BYTES", "TocEntry", "parse_toc"]
 
 TOC_BYTES: Final = 150 << 20
 """No longer TOC is read; containers/storage has the same cap."""
+TOC_OBJECTS: Final = 1 << 20
+"""Nor one of more entries and chunks: each takes a KiB once it is read, and 150 MiB of ``[],[],``
+would take three GiB."""
+TOC_PARTS: Final = 24 * TOC_OBJECTS
 KINDS: Final = {word: kind for kind, word in TYPES.items()}
 SIZE_MAX: Final = 2**63 - 1
 DOCUMENT: Final = "TOC"
@@ -61,11 +65,13 @@ def parse_toc(raw: bytes, end: int, *, has_ends: bool = True) -> tuple[TocEntry,
 
     Raises:
         DocumentError: It is no TOC, or says what cannot be.
+        LimitExceeded: It has more entries than are read.
 
     Example:
         >>> parse_toc(b'{"version":1,"entries":[{"type":"dir","name":"etc/"}]}', 0)[0].path
         b'etc/'
     """
+    _check_count(raw)
     try:
         value = json.loads(
             raw, object_pairs_hook=_object, parse_float=_refuse, parse_constant=_refuse
@@ -80,6 +86,15 @@ def parse_toc(raw: bytes, end: int, *, has_ends: bool = True) -> tuple[TocEntry,
     if not has_ends:
         _set_ends(entries, end)
     return _ordered(_grouped(entries), end)
+
+
+def _check_count(raw: bytes) -> None:
+    """Bound what is made of the bytes before it is made; names may hold such characters too."""
+    objects, parts = raw.count(b"{") + raw.count(b"["), raw.count(b",")
+    if objects > TOC_OBJECTS + 2:
+        raise LimitExceeded("toc_objects", TOC_OBJECTS, objects - 2)
+    if parts > TOC_PARTS:
+        raise LimitExceeded("toc_parts", TOC_PARTS, parts)
 
 
 def _set_ends(entries: list[Any], end: int) -> None:

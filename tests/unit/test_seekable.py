@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import threading
+import time
 
 import pytest
 import zstandard
@@ -361,6 +362,15 @@ def test_a_footer_that_points_anywhere_is_refused_before_memory_is_spent(stored)
     huge = toc._replace(uncompressed_size=TOC_BYTES + 1)
     with pytest.raises(LimitExceeded):
         open_seekable(stored(blob[:-FOOTER_BYTES] + footer(huge, split)))
+
+
+@pytest.mark.parametrize("filler", [b"[],", b"{},", b"1,"])
+def test_a_toc_that_would_fill_memory_is_refused_before_it_is_parsed(filler) -> None:
+    raw = b'{"version":1,"entries":[' + filler * (30 << 20 if filler == b"1," else 2 << 20) + b"0]}"
+    began = time.process_time()
+    with pytest.raises(LimitExceeded):
+        parse_toc(raw, 0)
+    assert time.process_time() - began < 1
 
 
 def test_other_blobs_have_no_toc(stored) -> None:
