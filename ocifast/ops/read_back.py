@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["ReadBack"]
 
 PIECE_BYTES: Final = 1 << 20
-UNLIMITED: Final = Limits(output_bytes=2**62 - 1, entries=2**31, table_bytes=2**40)
-"""What was written has been held against the limits on its way in."""
+ANY: Final = (1 << 62) - 1
+UNLIMITED: Final = Limits(output_bytes=ANY, ratio=ANY, members=ANY, skippable_bytes=ANY)
+"""What was written has been held against the limits on its way in, and is no bomb to its maker."""
 
 
 class ReadBack:

@@ -220,6 +220,17 @@ def test_a_packed_tree_says_its_annotations_and_is_proven(tmp_path) -> None:
     assert len(layer.annotations) == 5, "podman of both ages finds its own"
 
 
+@pytest.mark.parametrize("compress", ["zstd:chunked", "estargz"])
+def test_a_file_of_zeros_is_packed_though_it_looks_like_a_bomb(tmp_path, compress) -> None:
+    """Of a ratio that readers refuse unless they are told otherwise."""
+    (tmp_path / "tree").mkdir()
+    with open(tmp_path / "tree/zeros", "wb") as file:
+        file.truncate(80 << 20)
+    layer = pack(tree := tmp_path / "tree", tmp_path / "out", compress=compress)
+    assert layer.uncompressed_size > 512 * layer.size
+    assert b"".join(read_file(tmp_path / "out", b"zeros")) == (tree / "zeros").read_bytes()
+
+
 def test_a_pipe_is_refused_as_nothing_could_be_proven(tmp_path) -> None:
     (tmp_path / "tree").mkdir()
     reading, writing = os.pipe()
