@@ -18,7 +18,7 @@ from ocifast.spec.platform import Platform, host_platform
 from ocifast.transports import TRANSPORTS
 from ocifast.transports.base import Image, ImageIndex
 from ocifast.transports.folder import FolderFiles
-from ocifast.transports.reference import ImageReference
+from ocifast.transports.reference import ImageReference, meant_transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +103,7 @@ def open_files(
     `meet` and `once` are those of `ocifast.ops.archive_table.open_archive`.
     """
     path, transport = reference.path, reference.transport
-    if path != "-" and stat.S_ISDIR(os.stat(path).st_mode):
+    if path != "-" and stat.S_ISDIR(stat_source(reference).st_mode):
         transport = transport or _kind_of_folder(FolderFiles(path, links=True))
         return FolderFiles(path, links=transport == "docker-archive"), transport
     if transport is not None and TRANSPORTS[transport].kind == "folder":
@@ -112,6 +112,25 @@ def open_files(
     archive = open_archive(path, profile=profile, limits=limits, meet=meet, once=once)
     _check_whole(archive)
     return archive, transport or _kind_of_archive(archive)
+
+
+def stat_source(reference: ImageReference) -> os.stat_result:
+    """Look at what a reference names.
+
+    Raises:
+        FileNotFoundError: It is not there, or something is wrong with how it is written.
+        OSError: It cannot be looked at.
+    """
+    path = reference.path
+    try:
+        return os.stat(path)
+    except FileNotFoundError as error:
+        meant = "" if reference.transport else meant_transport(path)
+        if meant:
+            error.strerror = f"No such file; is {meant}: meant?"
+        elif reference.transport is None and os.path.lexists(path.partition(":")[0]):
+            error.strerror = "No such file; before a path with a name stands its form, as in oci:"
+        raise
 
 
 def _check_whole(archive: Files) -> None:

@@ -13,6 +13,7 @@ import os
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from ocifast.ops.finished_output import identity_of
+from ocifast.ops.image import stat_source
 from ocifast.transports.reference import ImageReference
 
 if TYPE_CHECKING:
@@ -59,12 +60,7 @@ def check_present(source: str) -> None:
     path = reference.path
     if path == "-":
         return
-    try:
-        os.stat(path)
-    except FileNotFoundError as error:
-        if reference.transport is None and os.path.lexists(path.partition(":")[0]):
-            error.strerror = "No such file; before a path with a name stands its form, as in oci:"
-        raise
+    stat_source(reference)
 
 
 def _split(source: str) -> tuple[str, str, str]:

@@ -78,7 +78,11 @@ def check_version(files: Files, profile: Profile) -> None:
     """
     if files.find(LAYOUT_FILE) is None:
         if profile == "strict" or files.find(INDEX_FILE) is None:
-            raise StoreError(files.path, LAYOUT_FILE, "it is no OCI layout: this is not there")
+            other = (
+                "; manifest.json is: write docker-archive:" if files.find("manifest.json") else ""
+            )
+            reason = f"it is no OCI layout: this is not there{other}"
+            raise StoreError(files.path, LAYOUT_FILE, reason)
         files.findings.append(f"{LAYOUT_FILE} is not there")
         return
     raw = files.read(LAYOUT_FILE, LAYOUT_BYTES)

@@ -14,7 +14,7 @@ from ocifast.errors import DigestSyntaxError, ReferenceSyntaxError
 from ocifast.spec.digest import Digest
 from ocifast.spec.reference import ImageName, is_layout_name
 
-__all__ = ["TRANSPORT_NAMES", "ImageReference"]
+__all__ = ["TRANSPORT_NAMES", "ImageReference", "meant_transport"]
 
 TRANSPORT_NAMES: Final = ("oci", "oci-archive", "docker-archive", "dir")
 ELSEWHERE: Final = (
@@ -30,6 +30,8 @@ FORMS: Final = (
     "oci:FOLDER[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:FOLDER, a path "
     "or - for standard input; NAME may be @N or @DIGEST"
 )
+SLIPS: Final = {"oci-layout": "oci"}
+"""What other tools call them."""
 NUMBER: Final = re.compile("[0-9]{1,6}")
 
 
@@ -92,6 +94,22 @@ class ImageReference:
     def __str__(self) -> str:
         transport = f"{self.transport}:" if self.transport else ""
         return f"{transport}{self.path}" + (f":{self.selector}" if self.selector else "")
+
+
+def meant_transport(path: str) -> str:
+    """The transport whose name a path that is not there begins with, but for a slip; else empty.
+
+    Example:
+        >>> meant_transport("docker-archiv:app.tar"), meant_transport("archive.tar:1")
+        ('docker-archive', '')
+    """
+    from difflib import get_close_matches  # of no use unless something is wrong
+
+    prefix, colon, _ = path.partition(":")
+    if not colon:
+        return ""
+    close = get_close_matches(prefix, (*TRANSPORT_NAMES, *SLIPS), 1, 0.8)
+    return SLIPS.get(close[0], close[0]) if close else ""
 
 
 def _split_path(transport: str, rest: str, text: str) -> tuple[str, str]:

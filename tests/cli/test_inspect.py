@@ -86,6 +86,8 @@ def test_a_document_that_is_not_there_is_not_made_up(call, tmp_path, option: str
     ("arguments", "code", "words"),
     [
         (["missing.tar"], 3, "missing.tar: No such file"),
+        (["docker-archiv:app.tar"], 3, "No such file; is docker-archive: meant?"),
+        (["oci-layout:images"], 3, "No such file; is oci: meant?"),
         (["oci:layout:nothing"], 3, "holds no image nothing (it holds: debian:12"),
         (["--config", "layout"], 2, "name one of them: debian:12, busybox:latest"),
         (["docker://debian"], 2, "oci:FOLDER[:NAME]"),
@@ -157,3 +159,10 @@ def test_an_archive_is_inspected_within_a_fifth_of_a_second(tmp_path) -> None:
         used = after.children_user + after.children_system
         times.append(used - before.children_user - before.children_system)
     assert min(times) < 0.2, times
+
+
+def test_a_docker_archive_that_was_called_an_oci_archive_is_told_its_name(call, tmp_path) -> None:
+    write_tar(tmp_path / "saved.tar", docker_files(SAMPLE))
+    done = call("inspect", "oci-archive:saved.tar")
+    assert done.code == 4
+    assert "manifest.json is: write docker-archive:" in done.err
