@@ -27,6 +27,9 @@ MODULES = {
     "toc_cut": "toc_cut toc_split toc_hash toc_json toc_text chunk tar_table",
     "tree_walk": "tree_walk tree_xattr tar_table",
     "tree_tar": "tree_tar tree_header tar_table",
+    "tree_merge": "tree_merge tree_nodes tree_flatten tar_table",
+    "tree_join": "tree_join tar_table",
+    "tar_content": "tar_content toc_hash tar_table",
     "arena": "arena",
 }
 

@@ -59,6 +59,9 @@ cdef class HeapBytes:
 # For other compiled modules: the kernels are linked into this one only.
 cdef int tar_feed(ocf_tar *t, const uint8_t *data, size_t size) noexcept nogil
 
+# Moves a buffer out: no copy, the source is empty afterwards.
+cdef HeapBytes take_over(ocf_bytes *source)
+
 
 cdef class TarParser:
     cdef ocf_tar tar

@@ -13,6 +13,7 @@ from libc.string cimport memset
 from ocifast._native.sha256 cimport Sha256, sha256_update_many
 from ocifast._native.tar cimport (
     OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_bytes, ocf_tar_check_table, ocf_tar_row,
+    take_over,
 )
 
 import os
@@ -26,15 +27,6 @@ ESTARGZ_CHUNK_BYTES = OCF_CUT_ESTARGZ_CHUNK
 
 cdef enum:
     TEXT_BYTES = 262144  # of a TOC at a time; a little more comes
-
-
-cdef HeapBytes take(ocf_bytes *source):
-    """Move a buffer out: no copy."""
-    cdef HeapBytes result = HeapBytes()
-    result.data = source.data
-    result.size = <Py_ssize_t>source.size
-    memset(source, 0, sizeof(source[0]))
-    return result
 
 
 @cython.final
@@ -168,7 +160,7 @@ cdef class Cutter:
         """Move out the lines of tar-split that there are."""
         if self.busy:
             raise StateError("another thread is feeding the cutter")
-        return take(&self.cut.split.bytes)
+        return take_over(&self.cut.split.bytes)
 
     def toc(self, sizes: object, digests: bytes) -> Toc:
         """The entries of the TOC; a blob's segments have these `sizes` (u32), their payloads these

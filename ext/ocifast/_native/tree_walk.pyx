@@ -8,9 +8,8 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
-from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_bytes
+from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, take_over
 
 import os
 
@@ -85,15 +84,6 @@ cdef int poll(void *context) noexcept with gil:
     return 0
 
 
-cdef HeapBytes take(ocf_bytes *source):
-    """Move a buffer out: no copy."""
-    cdef HeapBytes result = HeapBytes()
-    result.data = source.data
-    result.size = <Py_ssize_t>source.size
-    memset(source, 0, sizeof(source[0]))
-    return result
-
-
 def walk(
     root: int, keep: object = None, *, xattrs: bool = True
 ) -> tuple[HeapBytes, HeapBytes, list[bytes]]:
@@ -108,6 +98,6 @@ def walk(
     with nogil:
         status = ocf_walk_run(state.walk, descriptor)
     state.check(status)
-    rows, heap = take(&state.walk.rows), take(&state.walk.heap)
-    left_out = [path for path in bytes(take(&state.walk.left_out)).split(b"\0") if path]
+    rows, heap = take_over(&state.walk.rows), take_over(&state.walk.heap)
+    left_out = [path for path in bytes(take_over(&state.walk.left_out)).split(b"\0") if path]
     return rows, heap, left_out
