@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
     from ocifast.formats.tar import EntryTable
     from ocifast.spec.digest import Digest
 
@@ -47,6 +49,8 @@ class LayerReport:
     finding_count: int = 0
     findings: tuple[Finding, ...] = ()
     table: EntryTable | None = field(default=None, compare=False, repr=False)
+    contents: ReadableBuffer | None = field(default=None, compare=False, repr=False)
+    """SHA-256 of each file, 32 bytes a row of the table, zeros for what is none; if asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give what the command line prints as JSON; the table is not part of it."""

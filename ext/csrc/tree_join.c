@@ -49,7 +49,7 @@ static int compare(path_of a, path_of b)
     return (a.size > b.size) - (a.size < b.size);
 }
 
-static int in_order(const ocf_join_side *side, size_t *index)
+int ocf_join_in_order(const ocf_join_side *side, size_t *index)
 {
     for (size_t i = 1; i < side->count; i++) {
         if (compare(path_at(side, i - 1), path_at(side, i)) >= 0) {
@@ -81,6 +81,30 @@ static size_t inode_of(const ocf_join_side *side, size_t index, const ocf_tar_ro
         return index;
     size_t found = ocf_join_find(side, side->heap + row->link_offset, row->link_size);
     return found < side->count && row_of(side, found).type != '1' ? found : index;
+}
+
+static int is_inside(path_of folder, path_of path)
+{
+    return path.size > folder.size && path.text[folder.size] == '/' && memcmp(path.text, folder.text, folder.size) == 0;
+}
+
+void ocf_join_parents(const ocf_join_side *side, int32_t *out)
+{
+    for (size_t i = 0; i < side->count; i++) {
+        path_of path = path_at(side, i);
+        int32_t above = (int32_t)i - 1;
+        while (above >= 0 && !is_inside(path_at(side, (size_t)above), path))
+            above = out[above];
+        out[i] = above;
+    }
+}
+
+void ocf_join_inodes(const ocf_join_side *side, uint32_t *out)
+{
+    for (size_t i = 0; i < side->count; i++) {
+        ocf_tar_row row = row_of(side, i);
+        out[i] = (uint32_t)inode_of(side, i, &row);
+    }
 }
 
 static int spans_differ(const ocf_join *j, uint64_t a, uint32_t a_size, uint64_t b, uint32_t b_size)
@@ -184,7 +208,7 @@ int ocf_join_run(ocf_join *j)
     size_t a = 0, b = 0;
     for (j->side = 0; j->side < 2; j->side++) {
         const ocf_join_side *side = j->side ? &j->b : &j->a;
-        if (side->count > INT32_MAX || !in_order(side, &j->index))
+        if (side->count > INT32_MAX || !ocf_join_in_order(side, &j->index))
             return OCF_REFUSED;
     }
     while (a < j->a.count || b < j->b.count) {

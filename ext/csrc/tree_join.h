@@ -39,6 +39,13 @@ typedef struct {
 /* OCF_OK, OCF_NO_MEMORY, or OCF_REFUSED with .side and .index. The three buffers are the caller's. */
 int ocf_join_run(ocf_join *j);
 
+/* Of a table in order: the row of the folder each row is in, -1 at the top; and the row of the inode
+ * each row names, its own but for a hard link whose target is there. */
+void ocf_join_parents(const ocf_join_side *side, int32_t *out);
+void ocf_join_inodes(const ocf_join_side *side, uint32_t *out);
+/* 0, and where, when a table is not in order. */
+int ocf_join_in_order(const ocf_join_side *side, size_t *index);
+
 /* The row of a path, or `count`. */
 size_t ocf_join_find(const ocf_join_side *side, const uint8_t *path, size_t size);
 

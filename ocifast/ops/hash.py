@@ -32,6 +32,7 @@ UNKNOWN_COST: Final = 1 << 30
 COST: Final = {"gzip": 3.5, "zstd": 2.5, "identity": 0.4}
 """Work per stored byte, in bytes of inflated gzip; zstd decodes twice as fast."""
 COUNTS: Final = ("size", "uncompressed_size", "entries", "finding_count")
+DIGEST_BYTES: Final = 32
 TABLE_HEADER_BYTES: Final = 4096
 """More than what a table has besides what `Limits.table_bytes` counts."""
 
@@ -149,9 +150,13 @@ def iter_layers(
     limits: Limits,
     expected: Sequence[Descriptor | None] | None = None,
     table: bool,
+    contents: bool = False,
 ) -> Generator[tuple[int, LayerReport | BaseException]]:
-    """Give reports and failures as they come, each with the index of its source."""
-    spec = {"limits": asdict(limits), "profile": profile, "table": table}
+    """Give reports and failures as they come, each with the index of its source.
+
+    With `contents` the digest of each file is found out too; it needs the table.
+    """
+    spec = {"limits": asdict(limits), "profile": profile, "table": table, "contents": contents}
     if expected is not None and len(expected) != len(sources):
         msg = f"{len(expected)} expected descriptors for {len(sources)} sources"
         raise ValueError(msg)
@@ -197,9 +202,8 @@ def _report(name: str, outcome: Outcome, limits: Limits) -> LayerReport | Worker
     """Make the report; a worker reads hostile bytes, so what it sends is looked at, not trusted."""
     payload = outcome.payload
     try:
-        table = None
-        for descriptor in outcome.descriptors:
-            table = EntryTable.from_buffer(_read_table(descriptor, limits))
+        parts = [_read_table(descriptor, limits) for descriptor in outcome.descriptors]
+        table = EntryTable.from_buffer(parts[0]) if parts else None
         return LayerReport(
             path=name,
             media_type=str(payload["media_type"]),
@@ -207,6 +211,7 @@ def _report(name: str, outcome: Outcome, limits: Limits) -> LayerReport | Worker
             diff_id=Digest.parse(payload["diff_id"]),
             findings=tuple(Finding(*finding) for finding in payload["findings"]),
             table=table,
+            contents=_contents(table, parts[1]) if len(parts) > 1 else None,
             **{key: int(payload[key]) for key in COUNTS},
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -214,6 +219,12 @@ def _report(name: str, outcome: Outcome, limits: Limits) -> LayerReport | Worker
     finally:
         for descriptor in outcome.descriptors:
             os.close(descriptor)
+
+
+def _contents(table: EntryTable | None, digests: bytearray) -> bytearray:
+    if table is None or len(digests) != len(table) * DIGEST_BYTES:
+        raise ValueError("digests that are not those of the table")
+    return digests
 
 
 def _read_table(descriptor: int, limits: Limits) -> bytearray:

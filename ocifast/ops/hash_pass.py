@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocifast._native.sha256 import Sha256
 from ocifast._native.tar import TarParser
+from ocifast._native.tar_content import ContentDigests
 from ocifast.codecs import open_decoder, sniff
 from ocifast.errors import WorkerError
 from ocifast.formats.tar import EntryTable
@@ -24,20 +25,23 @@ from ocifast.spec.digest import Digest
 from ocifast.spec.media_type import layer_media_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from _typeshed import ReadableBuffer
 
     from ocifast._native.arena import Arena
     from ocifast.codecs.base import Decoder
     from ocifast.limits import Profile
     from ocifast.ops.source import Reader
 
-__all__ = ["HashPass"]
+__all__ = ["HashPass", "memory_file"]
 
 
 class HashPass:
     """Hash and parse one layer; `source` is a descriptor that is closed here, or a Reader.
 
-    Of a descriptor, ``spec["window"]`` may name the part to read: [offset, size].
+    Of a descriptor, ``spec["window"]`` may name the part to read: [offset, size]. With a table,
+    ``spec["contents"]`` asks for the digest of each file.
     """
 
     def __init__(self, spec: Mapping[str, Any], source: int | Reader, arena: Arena) -> None:
@@ -61,6 +65,9 @@ class HashPass:
         self._keep: bool = spec["table"]
         strict = self._profile == "strict"
         self._tar = TarParser(self._limits, strict=strict, keep=self._keep)
+        self._contents: ContentDigests | None = None
+        if self._keep and spec.get("contents"):
+            self._contents = ContentDigests(self._tar)
         self._codec = ""
         self._decoder: Decoder | None = None
         self._findings: list[Finding] = []
@@ -144,6 +151,8 @@ class HashPass:
     def _take_tar(self, slot: int, tar: memoryview) -> None:  # noqa: ARG002 - for those who hold it
         """Look at a piece of the uncompressed stream in a slot; it is hashed afterwards."""
         self._tar.feed(tar)
+        if self._contents is not None:
+            self._contents.feed(tar)
 
     def _begin(self, head: memoryview) -> None:
         self._codec = sniff(bytes(head[:16]))
@@ -181,7 +190,7 @@ class HashPass:
         return self._done and all(self._arena.idle(lane) for lane in self.lanes)
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
-        """Give the report as JSON and the table as a memfd."""
+        """Give the report as JSON; the table, and digests of contents, as memfds."""
         digests = self._close_lanes()
         self._expectation.check_digest(digests[self._blob_lane])
         findings, total = self._found()
@@ -195,7 +204,7 @@ class HashPass:
             "finding_count": total,
             "findings": findings[: self._limits.findings],
         }
-        return payload, [self._table()] if self._keep else []
+        return payload, self._tables() if self._keep else []
 
     def _close_lanes(self) -> dict[int, Digest]:
         digests = {
@@ -214,18 +223,17 @@ class HashPass:
         ]
         return findings, total
 
-    def _table(self) -> int:
-        """Write the table into a memfd: it goes to the caller as a descriptor, not as bytes."""
-        descriptor = os.memfd_create("ocifast-table", os.MFD_CLOEXEC)
-        try:
-            for part in EntryTable(*self._tar.take_table()).to_buffers():
-                data = memoryview(part)
-                while data:
-                    data = data[os.write(descriptor, data) :]
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+    def _tables(self) -> list[int]:
+        """Put what is as long as the layer has entries into memfds: it is never copied as JSON."""
+        contents = None if self._contents is None else self._contents.take()
+        made = [memory_file("ocifast-table", EntryTable(*self._tar.take_table()).to_buffers())]
+        if contents is not None:
+            try:
+                made.append(memory_file("ocifast-contents", (contents,)))
+            except BaseException:
+                os.close(made[0])
+                raise
+        return made
 
     def abandon(self) -> bool:
         """Give slots and lanes back; False while a lane is still being hashed by another worker."""
@@ -235,3 +243,17 @@ class HashPass:
             self._free(slot)
         self.lanes = tuple(lane for lane in self.lanes if not self._arena.drop_lane(lane))
         return not self.lanes
+
+
+def memory_file(name: str, parts: Iterable[ReadableBuffer]) -> int:
+    """Put buffers where another process can map or read them; the descriptor is the caller's."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        for part in parts:
+            left = memoryview(part).cast("B")
+            while left:
+                left = left[os.write(descriptor, left) :]
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

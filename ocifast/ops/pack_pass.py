@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ocifast._native.tree_tar import TreeTar
 from ocifast.formats.tar import EntryTable
 from ocifast.ops.convert_pass import ConvertPass
+from ocifast.ops.hash_pass import memory_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,13 +89,4 @@ class TreeReader:
 
 def table_file(table: EntryTable) -> int:
     """Put a table where another process can map it; the descriptor is the caller's."""
-    descriptor = os.memfd_create("ocifast-tree", os.MFD_CLOEXEC)
-    try:
-        for part in table.to_buffers():
-            left = memoryview(part)
-            while left:
-                left = left[os.write(descriptor, left) :]
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    return memory_file("ocifast-tree", table.to_buffers())

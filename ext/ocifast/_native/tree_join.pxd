@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from ocifast._native.tar cimport ocf_bytes
 
@@ -27,3 +27,6 @@ cdef extern from "tree_join.h" nogil:
         int side
         size_t index
     int ocf_join_run(ocf_join *j)
+    void ocf_join_parents(const ocf_join_side *side, int32_t *out)
+    void ocf_join_inodes(const ocf_join_side *side, uint32_t *out)
+    int ocf_join_in_order(const ocf_join_side *side, size_t *index)

@@ -3,6 +3,8 @@
 It reads no file. Invariant: every row of both tables is in exactly one pair.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memset
 
 from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_tar_row, take_over
@@ -73,3 +75,29 @@ def join(
         which = ("first", "second")[state.side]
         raise FormatError(f"row {state.index} of the {which} table is not in the order of a tree")
     return pairs, masks, unread
+
+
+def kinship(rows: object, heap: object) -> tuple[bytes, bytes]:
+    """Of each row, the row of the folder it is in (i32, -1 at the top) and of its inode (u32).
+
+    Raises:
+        FormatError: The table is not sound, or not in order.
+    """
+    check_table(rows, heap)
+    cdef ocf_join_side side
+    cdef size_t bad = 0
+    cdef int is_sound
+    cdef const unsigned char[::1] row_view = rows, heap_view = heap, none = b""
+    fill(&side, row_view, heap_view, none, False)
+    with nogil:
+        is_sound = side.count < 0x7fffffff and ocf_join_in_order(&side, &bad)
+    if not is_sound:
+        raise FormatError(f"row {bad} of the table is not in the order of a tree")
+    cdef bytes parents = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>side.count * 4)
+    cdef bytes inodes = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>side.count * 4)
+    cdef int32_t *parent_out = <int32_t *>PyBytes_AS_STRING(parents)
+    cdef uint32_t *inode_out = <uint32_t *>PyBytes_AS_STRING(inodes)
+    with nogil:
+        ocf_join_parents(&side, parent_out)
+        ocf_join_inodes(&side, inode_out)
+    return parents, inodes

@@ -1,0 +1,137 @@
+"""A tree as one table in the order of a walk, wherever it comes from: a folder or layers.
+
+With it goes what is known of its contents and where they can be read. Invariant: rows are those of
+`tree_walk`: relative paths, a folder before its content, the first name of an inode is the file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ocifast._native.tree_merge import TreeMerge
+from ocifast._native.tree_walk import walk
+from ocifast.formats.tar import EntryTable
+from ocifast.spec.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from _typeshed import ReadableBuffer
+
+    from ocifast.limits import Limits
+
+    Numbers = np.ndarray[Any, np.dtype[np.uint32]]
+
+__all__ = ["DIGEST_BYTES", "EffectiveTree", "TreeLayer", "of_folder", "of_layers"]
+
+DIGEST_BYTES: Final = 32
+NO_LAYER: Final = 2**32 - 1
+
+
+@dataclass(slots=True)
+class TreeLayer:
+    """A layer as it is applied: its table and, where they were asked for, digests of contents.
+
+    `is_flat` says that the table is in the order of a tree already and has no whiteouts.
+    """
+
+    table: EntryTable
+    contents: ReadableBuffer | None
+    is_flat: bool = False
+
+
+@dataclass(slots=True)
+class EffectiveTree:
+    """A table, digests of contents (32 bytes a row, zeros where unknown), and where they lie.
+
+    `root` is the open folder of a tree on disk; of layers, `origin` has the number of the layer of
+    each row, and places in rows are those of its tar.
+    """
+
+    table: EntryTable
+    contents: ReadableBuffer | None = None
+    root: int | None = None
+    path: str = ""
+    origin: Numbers | None = None
+    findings: list[str] = field(default_factory=list)
+
+    def digest(self, row: int) -> Digest | None:
+        """Give the digest of a file's content, if it is known."""
+        if self.contents is None:
+            return None
+        view = memoryview(self.contents)
+        raw = bytes(view[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
+        return Digest.of_sha256(raw) if any(raw) else None
+
+
+def of_folder(root: int, path: str) -> EffectiveTree:
+    """List an open folder, which stays the caller's; `path` is what it is called.
+
+    Raises:
+        TreeError: It holds what no layer can hold.
+        OSError: It cannot be read.
+    """
+    try:
+        rows, heap, left_out = walk(root)
+    except OSError as error:
+        if isinstance(error.filename, str):
+            error.filename = os.path.join(path, error.filename)
+        raise
+    tree = EffectiveTree(EntryTable(rows, heap), root=root, path=path)
+    tree.findings = [f"{os.fsdecode(name)}: a socket, which is left out" for name in left_out]
+    return tree
+
+
+def of_layers(
+    layers: Sequence[TreeLayer], limits: Limits, *, as_entries: bool = False
+) -> EffectiveTree:
+    """Apply layers from the base up; with `as_entries` whiteouts are entries like others.
+
+    Raises:
+        FormatError: A path leads nowhere.
+        LimitExceeded: The tree has too many entries.
+    """
+    import numpy as np
+
+    if len(layers) == 1 and layers[0].is_flat:
+        only = layers[0]
+        origin = np.zeros(len(only.table), dtype=np.uint32)
+        return EffectiveTree(only.table, only.contents, origin=origin)
+    merge = TreeMerge(limits)
+    for layer in layers:
+        _, rows, heap = layer.table.to_buffers()
+        merge.apply(rows, heap, as_entries=as_entries)
+    findings = _findings(merge)
+    rows_, heap_, source = merge.take()
+    pairs = np.frombuffer(source, dtype=np.uint32).reshape(-1, 2)
+    table = EntryTable(rows_, heap_)
+    contents = _gathered(layers, pairs)
+    origin = np.ascontiguousarray(pairs[:, 0])
+    return EffectiveTree(table, contents, origin=origin, findings=findings)
+
+
+def _findings(merge: TreeMerge) -> list[str]:
+    found = []
+    if merge.unmatched:
+        found.append(f"{merge.unmatched} whiteouts remove what is not there")
+    if merge.dangling:
+        found.append(f"{merge.dangling} hard links have no target")
+    return found
+
+
+def _gathered(layers: Sequence[TreeLayer], source: Numbers) -> ReadableBuffer | None:
+    """Bring digests of contents into the order of the tree; None unless all layers have them."""
+    import numpy as np
+
+    if any(layer.contents is None for layer in layers):
+        return None
+    out = np.zeros((len(source), DIGEST_BYTES), dtype=np.uint8)
+    for number, layer in enumerate(layers):
+        assert layer.contents is not None
+        known = np.frombuffer(layer.contents, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+        here = np.flatnonzero(source[:, 0] == number)
+        out[here] = known[source[here, 1]]
+    return out.reshape(-1)
