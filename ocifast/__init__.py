@@ -23,6 +23,7 @@ from ocifast.errors import (
     KernelUnavailable,
     LimitExceeded,
     OcifastError,
+    PlatformMismatch,
     ReferenceSyntaxError,
     SizeMismatch,
     StateError,
@@ -43,13 +44,18 @@ from ocifast.ops.hash import hash_layer, hash_layers
 from ocifast.ops.layer_hasher import LayerHasher
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
+from ocifast.tree.change import Change, ChangeKind
 from ocifast.tree.entry import Entry, EntryKind
 
 if TYPE_CHECKING:
     from ocifast.ops.conversion import ConvertedImage, ConvertedLayer, ConvertReport
     from ocifast.ops.convert import convert
+    from ocifast.ops.diff import diff
+    from ocifast.ops.difference import Diff
     from ocifast.ops.image import open_image
+    from ocifast.ops.index_file import load_index, save_index
     from ocifast.ops.inspect import Inspection, inspect
+    from ocifast.ops.layer_index import LayerIndex, index_layer
     from ocifast.ops.pack import pack_layer
     from ocifast.ops.packing import PackedLayer
     from ocifast.ops.verification import Verification
@@ -58,11 +64,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousImage",
+    "Change",
+    "ChangeKind",
     "CompressedDataError",
     "ConvertReport",
     "ConvertedImage",
     "ConvertedLayer",
     "Descriptor",
+    "Diff",
     "DiffIdMismatch",
     "Digest",
     "DigestMismatch",
@@ -79,11 +88,13 @@ __all__ = [
     "Inspection",
     "KernelUnavailable",
     "LayerHasher",
+    "LayerIndex",
     "LayerReport",
     "LimitExceeded",
     "Limits",
     "OcifastError",
     "PackedLayer",
+    "PlatformMismatch",
     "ReferenceSyntaxError",
     "SizeMismatch",
     "StateError",
@@ -99,11 +110,15 @@ __all__ = [
     "WorkerError",
     "__version__",
     "convert",
+    "diff",
     "hash_layer",
     "hash_layers",
+    "index_layer",
     "inspect",
+    "load_index",
     "open_image",
     "pack_layer",
+    "save_index",
     "verify",
 ]
 
@@ -112,14 +127,20 @@ _LATER = {
     "ConvertReport": "conversion",
     "ConvertedImage": "conversion",
     "ConvertedLayer": "conversion",
+    "Diff": "difference",
     "Image": "image",
     "Inspection": "inspect",
+    "LayerIndex": "layer_index",
     "PackedLayer": "packing",
     "Verification": "verification",
     "convert": "convert",
+    "diff": "diff",
+    "index_layer": "layer_index",
     "inspect": "inspect",
+    "load_index": "index_file",
     "open_image": "image",
     "pack_layer": "pack",
+    "save_index": "index_file",
     "verify": "verify",
 }
 

@@ -22,6 +22,7 @@ The tree; `except OcifastError` is all a caller needs::
     │   └── KernelUnavailable
     ├── ImageNotFound                       the store is there, the image in it is not
     ├── AmbiguousImage                      a reference that means several images
+    ├── PlatformMismatch                    two images that are for different platforms
     ├── StateError (RuntimeError)           the call came at the wrong time
     └── WorkerError (RuntimeError)
         └── WorkerCrashed                   a worker process died
@@ -47,6 +48,7 @@ __all__ = [
     "KernelUnavailable",
     "LimitExceeded",
     "OcifastError",
+    "PlatformMismatch",
     "ReferenceSyntaxError",
     "SizeMismatch",
     "StateError",
@@ -288,6 +290,22 @@ class ImageNotFound(OcifastError):
 
     def __str__(self) -> str:
         return f"{self.store} holds no image {self.wanted} (it holds: {self.known or 'none'})"
+
+
+class PlatformMismatch(OcifastError):
+    """Two images to be compared are for different platforms."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, a: str, platform_a: str, b: str, platform_b: str) -> None:
+        super().__init__(a, platform_a, b, platform_b)
+        self.a, self.platform_a, self.b, self.platform_b = a, platform_a, b, platform_b
+
+    def __str__(self) -> str:
+        return (
+            f"{self.a} is for {self.platform_a}, {self.b} for {self.platform_b}: choose with "
+            f"--platform, or say --platform {self.platform_a},{self.platform_b} to compare them"
+        )
 
 
 class AmbiguousImage(OcifastError):

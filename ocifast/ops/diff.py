@@ -1,0 +1,253 @@
+"""Diff: what changed between any two trees, layers or images.
+
+Layers of both sides go through one engine at once, each read a single time whatever side it is of,
+while folders are listed beside it; then tables are joined, and of folders only those files are read
+of which neither size nor digest has told. Invariant: what is compared was verified where something
+was promised of it, and no tree is written anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from ocifast._native import tree_join
+from ocifast.engine import Engine, default_engine
+from ocifast.errors import PlatformMismatch
+from ocifast.ops.diff_content import differing_content
+from ocifast.ops.diff_options import MASKS, DiffOptions
+from ocifast.ops.diff_side import TreeSide, open_side
+from ocifast.ops.difference import Diff, TreeDiff
+from ocifast.ops.document_diff import compare_documents
+from ocifast.ops.effective_tree import EffectiveTree, TreeLayer, of_folder, of_layers
+from ocifast.ops.image import platform_of
+from ocifast.ops.layer_index import read_layers
+from ocifast.ops.renames import find_renames
+from ocifast.ops.tree_selection import selection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from ocifast.ops.diff_side import Given, SideLayer
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+__all__ = ["diff"]
+
+DIRECTORY: Final = ord("5")
+
+
+def diff(
+    a: Given,
+    b: Given,
+    *,
+    engine: Engine | None = None,
+    workers: int | None = None,
+    **options: Any,
+) -> Diff:
+    """Compare two sides: what their layers come to, or folders, entry by entry and byte by byte.
+
+    Args:
+        a: A folder, a layer (any compression), an index that `ocifast index` has saved, or an image
+            (``oci:``, ``oci-archive:``, ``docker-archive:``, ``dir:``, or an archive); ``-`` is a
+            layer on standard input. Also an `Image`, a `LayerIndex`, or what `hash_layer` takes.
+        b: The other one; additions are what only this one has.
+        engine: Where to work; by default one shared engine with a worker a core.
+        workers: Worker processes of an engine for this call; 0 works in this process.
+        **options: The fields of `DiffOptions`.
+
+    Raises:
+        PlatformMismatch: The images are for different platforms.
+        VerificationError: A layer is not what its image promises.
+        OcifastError: Something is malformed, refused, or over a limit.
+        OSError: Something is not there, or cannot be read; it is named.
+        ValueError, TypeError: An option is not one.
+
+    Example:
+        >>> with diff(bytes(1024), bytes(1024)) as result:
+        ...     result.totals.changes
+        0
+    """
+    chosen = DiffOptions(**options)
+    if a == "-" and b == "-":
+        raise ValueError("both sides are standard input, which can be read only once")
+    with contextlib.ExitStack() as stack:
+        if workers is not None:
+            if engine is not None:
+                raise ValueError("give workers or an engine, not both")
+            engine = stack.enter_context(Engine(workers))
+        opened = stack.enter_context(contextlib.ExitStack())
+        first, second = chosen.platforms
+        sides = open_side(a, first, chosen, opened), open_side(b, second, chosen, opened)
+        _check_platforms(*sides, chosen)
+        reading = Reading(chosen, engine or default_engine())
+        parts = reading.layer_by_layer(*sides) if chosen.layers else reading.whole(*sides)
+        documents = ()
+        if sides[0].image is not None and sides[1].image is not None:
+            documents = tuple(compare_documents(sides[0].image, sides[1].image, chosen))
+        return Diff(*sides, parts, documents, tuple(reading.notes), opened.pop_all())
+
+
+def _check_platforms(a: TreeSide, b: TreeSide, options: DiffOptions) -> None:
+    if a.image is None or b.image is None or options.platform is not None:
+        return
+    left, right = platform_of(a.image), platform_of(b.image)
+    if left.architecture and right.architecture and str(left) != str(right):
+        raise PlatformMismatch(a.name, str(left), b.name, str(right))
+
+
+class Reading:
+    """Brings both sides into tables, and joins them; `notes` says what was skipped or tolerated."""
+
+    def __init__(self, options: DiffOptions, engine: Engine) -> None:
+        self._options = options
+        self._engine = engine
+        self.notes: list[str] = []
+        self._keep = selection(options.patterns, None)
+        if options.quick:
+            self.notes.append("quick: content was not read; size and time stand for it")
+
+    def whole(self, a: TreeSide, b: TreeSide) -> list[TreeDiff]:
+        """Compare what the sides come to."""
+        shared = _shared(a.layers, b.layers)
+        if shared:
+            self.notes.append(f"{shared} layers at the bottom are the same on both sides")
+        if shared and shared == len(a.layers) == len(b.layers):
+            return []
+        with ThreadPoolExecutor(2, "ocifast-walk") as pool:
+            walks = {
+                id(side): pool.submit(of_folder, side.root, side.name)
+                for side in (a, b)
+                if side.root is not None
+            }
+            layers = self._read([*a.layers, *b.layers])
+            trees = []
+            for side in (a, b):
+                if id(side) in walks:
+                    trees.append(walks[id(side)].result())
+                else:
+                    trees.append(self._applied(side, [layers[id(each)] for each in side.layers]))
+        for side, tree in zip((a, b), trees, strict=True):
+            self.notes.extend(f"{side.name}: {finding}" for finding in tree.findings)
+        return [self._join(*trees)]
+
+    def layer_by_layer(self, a: TreeSide, b: TreeSide) -> list[TreeDiff]:
+        """Compare layers that stand in the same place; those that are the same are not read.
+
+        Raises:
+            ValueError: A side is a folder.
+        """
+        for side in (a, b):
+            if side.root is not None:
+                msg = f"{side.name} is a folder, and has no layers to compare one by one"
+                raise ValueError(msg)
+        count = max(len(a.layers), len(b.layers))
+        differ = [number for number in range(count) if not _same_at(a, b, number)]
+        if len(differ) < count:
+            self.notes.append(f"{count - len(differ)} of {count} layers are the same, and not read")
+        found = self._read([s.layers[n] for s in (a, b) for n in differ if n < len(s.layers)])
+        parts = []
+        for number in differ:
+            trees = [
+                of_layers(
+                    [found[id(side.layers[number])]] if number < len(side.layers) else [],
+                    self._options.limits,
+                    as_entries=True,
+                )
+                for side in (a, b)
+            ]
+            part = self._join(*trees)
+            part.layer = number
+            parts.append(part)
+        return parts
+
+    def _read(self, layers: list[SideLayer]) -> dict[int, TreeLayer]:
+        """Read each layer once, whatever side and however often it is named."""
+        places: dict[str, int] = {}
+        work: list[SideLayer] = []
+        where: dict[int, int] = {}
+        found: dict[int, TreeLayer] = {}
+        for layer in layers:
+            if layer.index is not None:
+                found[id(layer)] = layer.index.as_layer()
+                continue
+            known = [places[key] for key in layer.keys if key in places]
+            where[id(layer)] = known[0] if known else len(work)
+            if not known:
+                work.append(layer)
+            places.update(dict.fromkeys(layer.keys, where[id(layer)]))
+        read = [TreeLayer(r.table, r.contents) for r in self._reports(work) if r.table is not None]
+        return found | {key: read[number] for key, number in where.items()}
+
+    def _reports(self, work: list[SideLayer]) -> Any:
+        options = self._options
+        wants_content = not options.quick and options.mask & MASKS["content"]
+        return read_layers(
+            [layer.source for layer in work if layer.source is not None],
+            self._engine,
+            profile=options.profile,
+            limits=options.limits,
+            expected=[layer.descriptor for layer in work],
+            diff_ids=[layer.diff_id for layer in work],
+            contents=bool(wants_content or options.renames),
+        )
+
+    def _applied(self, side: TreeSide, layers: list[TreeLayer]) -> EffectiveTree:
+        try:
+            return of_layers(layers, self._options.limits)
+        except Exception as error:
+            error.add_note(f"while applying the layers of {side.name}")
+            raise
+
+    def _join(self, a: EffectiveTree, b: EffectiveTree) -> TreeDiff:
+        import numpy as np
+
+        _, rows_a, heap_a = a.table.to_buffers()
+        _, rows_b, heap_b = b.table.to_buffers()
+        joined = tree_join.join(rows_a, heap_a, a.contents, rows_b, heap_b, b.contents)
+        pairs = np.frombuffer(joined[0], dtype=np.int32).reshape(-1, 2)
+        masks = np.frombuffer(joined[1], dtype=np.uint16).copy()
+        unread = np.frombuffer(joined[2], dtype=np.uint32).reshape(-1, 3)
+        counted = self._options.mask
+        alone = (pairs < 0).any(axis=1)
+        maybe = np.flatnonzero(alone | ((masks & (counted | tree_join.UNREAD)) != 0))
+        if self._keep is not None:
+            maybe = maybe[self._kept(a, b, pairs[maybe])]
+        if len(unread) and counted & MASKS["content"] and not self._options.quick:
+            unread = unread[np.isin(unread[:, 0], maybe)]
+            differs = differing_content(a, b, unread[:, 1:])
+            masks[unread[differs, 0]] |= MASKS["content"]
+        masks &= counted
+        changed = maybe[alone[maybe] | (masks[maybe] != 0)]
+        found = TreeDiff(a, b, pairs, masks, changed)
+        if self._options.renames:
+            find_renames(found, counted)
+        return found
+
+    def _kept(self, a: EffectiveTree, b: EffectiveTree, pairs: Array) -> list[bool]:
+        """Which pairs no pattern leaves out; only what may differ is asked about."""
+        assert self._keep is not None
+        kept = []
+        for row_a, row_b in pairs.tolist():
+            entry = a.table[row_a] if row_a >= 0 else b.table[row_b]
+            kept.append(self._keep(entry.path.rstrip(b"/"), entry.path.endswith(b"/")))
+        return kept
+
+
+def _shared(a: Iterable[SideLayer], b: Iterable[SideLayer]) -> int:
+    """How many layers at the bottom are the same."""
+    count = 0
+    for left, right in zip(a, b, strict=False):
+        if set(left.keys).isdisjoint(right.keys):
+            break
+        count += 1
+    return count
+
+
+def _same_at(a: TreeSide, b: TreeSide, number: int) -> bool:
+    if number >= len(a.layers) or number >= len(b.layers):
+        return False
+    return not set(a.layers[number].keys).isdisjoint(b.layers[number].keys)

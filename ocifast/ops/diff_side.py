@@ -1,0 +1,175 @@
+"""One side of a diff: what a reference means, and what has to be read of it.
+
+A folder, a layer, a saved index of one, or an image. Nothing is read here but documents and first
+bytes. Invariant: one reference means one thing; where it could mean two, the file decides, and a
+transport in front of it (``oci:``, ``dir:``) says so beforehand.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ocifast.codecs import SNIFF_BYTES, sniff
+from ocifast.errors import StoreError
+from ocifast.ops.image import open_image
+from ocifast.ops.index_file import is_index, load_index
+from ocifast.ops.source import Window
+from ocifast.transports.base import Image
+from ocifast.transports.reference import TRANSPORT_NAMES, ImageReference
+
+if TYPE_CHECKING:
+    import contextlib
+
+    from ocifast.ops.diff_options import DiffOptions
+    from ocifast.ops.layer_index import LayerIndex
+    from ocifast.ops.source import Source
+    from ocifast.spec.descriptor import Descriptor
+    from ocifast.spec.digest import Digest
+    from ocifast.transports.base import StoredLayer
+
+    Given: TypeAlias = "str | os.PathLike[str] | Image | LayerIndex | Source"
+
+__all__ = ["SideLayer", "TreeSide", "open_side"]
+
+FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+STDIN: Final = 0
+
+
+@dataclass(slots=True)
+class SideLayer:
+    """A layer of a side: where to read it, what is promised of it, or its index."""
+
+    name: str
+    source: Source | None
+    descriptor: Descriptor | None = None
+    diff_id: Digest | None = None
+    index: LayerIndex | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What it is known by: layers with a key in common are the same."""
+        digest = None if self.descriptor is None else self.descriptor.digest
+        known = (str(self.diff_id or ""), str(digest or ""))
+        return tuple(key for key in known if key)
+
+
+@dataclass(slots=True)
+class TreeSide:
+    """A side before anything of it is read; `root` is the open folder of a tree on disk."""
+
+    name: str
+    kind: str
+    """``folder``, ``layer``, ``index`` or ``image``."""
+    layers: list[SideLayer] = field(default_factory=list)
+    root: int | None = None
+    image: Image | None = None
+
+
+def open_side(
+    given: Given, platform: str | None, options: DiffOptions, stack: contextlib.ExitStack
+) -> TreeSide:
+    """Find out what is meant; what is opened is closed by `stack`.
+
+    Raises:
+        OcifastError: It is malformed, or there is no such image.
+        OSError: It is not there, or cannot be read.
+    """
+    if isinstance(given, Image):
+        return _of_image(given)
+    if hasattr(given, "as_layer"):
+        return _of_index(given)  # type: ignore[arg-type]
+    if not isinstance(given, (str, os.PathLike)):
+        return TreeSide("<layer>", "layer", [SideLayer("<layer>", given)])
+    ref = os.fspath(given)
+    if ref == "-":
+        return TreeSide("-", "layer", [SideLayer("-", STDIN)])
+    if ref.partition(":")[0] in TRANSPORT_NAMES:
+        return _of_image(_image(_met_once(ref, stack), platform, options), ref)
+    return _of_path(ref, platform, options, stack)
+
+
+def _of_path(
+    path: str, platform: str | None, options: DiffOptions, stack: contextlib.ExitStack
+) -> TreeSide:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if os.path.lexists(path.partition(":")[0]):  # says which form is missing in front of it
+            return _of_image(_image(path, platform, options), path)
+        raise
+    if stat.S_ISDIR(mode):
+        if _is_layout(path):
+            return _of_image(_image(path, platform, options), path)
+        root = os.open(path, FOLDER)
+        stack.callback(os.close, root)
+        return TreeSide(path, "folder", root=root)
+    if stat.S_ISREG(mode):
+        with open(path, "rb") as file:
+            head = file.read(SNIFF_BYTES)
+        if is_index(head):
+            return _of_index(_loaded(path))
+        if sniff(head) == "identity":
+            try:
+                return _of_image(_image(path, platform, options), path)
+            except StoreError:  # a tar that holds no image is a layer
+                pass
+    return TreeSide(path, "layer", [SideLayer(path, path)])
+
+
+def _is_layout(path: str) -> bool:
+    """Whether a folder says that it is an OCI layout; any other one is a tree of files."""
+    return all(os.path.isfile(os.path.join(path, name)) for name in ("oci-layout", "index.json"))
+
+
+def _loaded(path: str) -> LayerIndex:
+    try:
+        return load_index(path)
+    except StoreError:
+        raise
+    except ValueError as error:
+        raise StoreError(path, "", str(error)) from None
+
+
+def _of_index(index: LayerIndex) -> TreeSide:
+    layer = SideLayer(index.path, None, diff_id=index.diff_id, index=index)
+    return TreeSide(index.path, "index", [layer])
+
+
+def _image(ref: str, platform: str | None, options: DiffOptions) -> Image:
+    return open_image(ref, platform=platform, profile=options.profile, limits=options.limits)
+
+
+def _of_image(image: Image, name: str | None = None) -> TreeSide:
+    layers = [_side_layer(image, layer) for layer in image.layers]
+    return TreeSide(name or image.store, "image", layers, image=image)
+
+
+def _side_layer(image: Image, layer: StoredLayer) -> SideLayer:
+    location = layer.location
+    if location is None or location.open is None:
+        raise StoreError(image.store, layer.name, "this layer is not there to be read")
+    window = Window(layer.name, location.open, location.offset, location.size)
+    return SideLayer(layer.name, window, layer.descriptor, layer.diff_id)
+
+
+def _met_once(ref: str, stack: contextlib.ExitStack) -> str:
+    """Put an archive that comes by standard input where it can be read more than once."""
+    reference = ImageReference.parse(ref)
+    if reference.path != "-":
+        return ref
+    spool = stack.enter_context(tempfile.TemporaryFile(prefix="ocifast-"))
+    try:
+        shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
+        spool.flush()
+    except OSError as error:
+        where = f"{tempfile.gettempdir()} (standard input is kept there: set TMPDIR)"
+        raise OSError(error.errno or errno.EIO, error.strerror, where) from None
+    transport, _, rest = ref.partition(":")
+    return f"{transport}:/proc/self/fd/{spool.fileno()}{rest[1:]}"
