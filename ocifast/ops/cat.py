@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from ocifast.codecs import SNIFF_BYTES, open_decoder, sniff
 from ocifast.errors import UnsupportedError
 from ocifast.limits import DEFAULT_LIMITS, Limits
 from ocifast.ops.hash import hash_layers
 from ocifast.ops.seekable_layer import open_seekable
+from ocifast.ops.tar_stream import pieces_of
 from ocifast.tree.entry import Entry, EntryKind
 from ocifast.tree.path import plain_path
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ocifast.ops.seekable_layer import SeekableLayer
 
 __all__ = ["read_file", "read_toc"]
-
-PIECE_BYTES: Final = 1 << 20
 
 
 def read_file(
@@ -108,24 +106,10 @@ def _check_kind(kind: EntryKind, path: bytes) -> None:
 
 def _payload(descriptor: int, entry: Entry, limits: Limits, profile: Profile) -> Iterator[bytes]:
     at, start, end = 0, entry.payload_offset, entry.payload_offset + entry.size
-    for piece in _tar(descriptor, limits, profile):
+    for piece in pieces_of(descriptor, limits, profile):
         wanted = piece[max(start - at, 0) : max(end - at, 0)]
         if wanted:
             yield bytes(wanted)
         at += len(piece)
         if at >= end:
             return
-
-
-def _tar(descriptor: int, limits: Limits, profile: Profile) -> Iterator[memoryview]:
-    codec = sniff(os.pread(descriptor, SNIFF_BYTES, 0))
-    at, out = 0, memoryview(bytearray(PIECE_BYTES))
-    decoder = None if codec == "identity" else open_decoder(codec, limits, profile)
-    while piece := os.pread(descriptor, PIECE_BYTES, at):
-        at += len(piece)
-        if decoder is None:
-            yield memoryview(piece)
-            continue
-        decoder.feed(piece)
-        while not decoder.needs_input:
-            yield out[: decoder.readinto(out)]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ocifast._native import tree_join
 from ocifast.engine import Engine, default_engine
 from ocifast.errors import PlatformMismatch
+from ocifast.ops.columns import column
 from ocifast.ops.diff_content import differing_content
 from ocifast.ops.diff_options import MASKS, DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
@@ -29,11 +30,10 @@ from ocifast.ops.tree_selection import selection
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
-
+    from ocifast.layer import LayerReport
+    from ocifast.ops.columns import Array
     from ocifast.ops.diff_side import Given, SideLayer
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from ocifast.ops.document_diff import DocumentChange
 
 __all__ = ["diff"]
 
@@ -85,10 +85,17 @@ def diff(
         _check_platforms(*sides, chosen)
         reading = Reading(chosen, engine or default_engine())
         parts = reading.layer_by_layer(*sides) if chosen.layers else reading.whole(*sides)
-        documents = ()
+        documents: tuple[DocumentChange, ...] = ()
         if sides[0].image is not None and sides[1].image is not None:
             documents = tuple(compare_documents(sides[0].image, sides[1].image, chosen))
-        return Diff(*sides, parts, documents, tuple(reading.notes), opened.pop_all())
+        return Diff(
+            sides,
+            parts=parts,
+            documents=documents,
+            notes=tuple(reading.notes),
+            options=chosen,
+            resources=opened.pop_all(),
+        )
 
 
 def _check_platforms(a: TreeSide, b: TreeSide, options: DiffOptions) -> None:
@@ -182,7 +189,7 @@ class Reading:
         read = [TreeLayer(r.table, r.contents) for r in self._reports(work) if r.table is not None]
         return found | {key: read[number] for key, number in where.items()}
 
-    def _reports(self, work: list[SideLayer]) -> Any:
+    def _reports(self, work: list[SideLayer]) -> list[LayerReport]:
         options = self._options
         wants_content = not options.quick and options.mask & MASKS["content"]
         return read_layers(
@@ -208,11 +215,10 @@ class Reading:
         _, rows_a, heap_a = a.table.to_buffers()
         _, rows_b, heap_b = b.table.to_buffers()
         joined = tree_join.join(rows_a, heap_a, a.contents, rows_b, heap_b, b.contents)
-        pairs = np.frombuffer(joined[0], dtype=np.int32).reshape(-1, 2)
-        masks = np.frombuffer(joined[1], dtype=np.uint16).copy()
-        unread = np.frombuffer(joined[2], dtype=np.uint32).reshape(-1, 3)
+        pairs, unread = column(joined[0], "i4", 2), column(joined[2], "u4", 3)
+        masks = column(joined[1], "u2").copy()
         counted = self._options.mask
-        alone = (pairs < 0).any(axis=1)
+        alone: Array = np.asarray((pairs < 0).any(axis=1))
         maybe = np.flatnonzero(alone | ((masks & (counted | tree_join.UNREAD)) != 0))
         if self._keep is not None:
             maybe = maybe[self._kept(a, b, pairs[maybe])]

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
 from ocifast._native import tree_content
 from ocifast.engine.plan import available_workers
+from ocifast.ops.columns import column
 from ocifast.ops.effective_tree import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
+    from ocifast.ops.columns import Array
     from ocifast.ops.effective_tree import EffectiveTree
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = ["differing_content", "know_digests"]
 
@@ -45,9 +44,9 @@ def differing_content(a: EffectiveTree, b: EffectiveTree, rows: Array) -> Array:
         rows = np.ascontiguousarray(rows, dtype=np.uint32)
         sizes = a.table.array["size"][rows[:, 0]]
         flags = _in_threads(lambda part: _compare(a, b, rows[part]), sizes)
-        return np.frombuffer(b"".join(flags), dtype=np.uint8).astype(bool)
-    for tree, column in ((a, 0), (b, 1)):
-        know_digests(tree, np.unique(rows[:, column]))
+        return column(b"".join(flags), "u1").astype(bool)
+    for tree, side in ((a, 0), (b, 1)):
+        know_digests(tree, np.unique(rows[:, side]))
     left, right = _digests(a)[rows[:, 0]], _digests(b)[rows[:, 1]]
     return np.asarray((left != right).any(axis=1))
 
@@ -62,25 +61,25 @@ def know_digests(tree: EffectiveTree, rows: Array) -> None:
     if tree.root is None or not len(rows):
         return
     if tree.contents is None:
-        tree.contents = np.zeros(len(tree.table) * DIGEST_BYTES, dtype=np.uint8)
+        tree.contents = np.zeros(len(tree.table) * DIGEST_BYTES, dtype=np.uint8).data
     known = _digests(tree)
     missing = rows[~known[rows].any(axis=1)]
     which = np.ascontiguousarray(missing, dtype=np.uint32)
     sizes = tree.table.array["size"][which]
     found = b"".join(_in_threads(lambda part: _hash(tree, which[part]), sizes))
-    known[which] = np.frombuffer(found, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    known[which] = column(found, "u1", DIGEST_BYTES)
 
 
 def _digests(tree: EffectiveTree) -> Array:
-    import numpy as np
-
     assert tree.contents is not None
-    return np.frombuffer(tree.contents, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    return column(tree.contents, "u1", DIGEST_BYTES)
 
 
 def _in_threads(work: Callable[[slice], bytes], sizes: Array) -> list[bytes]:
-    """Do the work on stretches of about the same cost, each in a thread; native code lets go of
-    the interpreter for all of a stretch, so threads cost nothing that processes would save."""
+    """Do the work on stretches of about the same cost, each in a thread.
+
+    Native code lets go of the interpreter for all of a stretch, so processes would save nothing.
+    """
     import numpy as np
 
     count = min(available_workers(), max(1, len(sizes) // LEAST))
@@ -88,7 +87,7 @@ def _in_threads(work: Callable[[slice], bytes], sizes: Array) -> list[bytes]:
     total = int(cost[-1]) if len(cost) else 0
     marks = [total * number // count for number in range(1, count)]
     ends = [0, *np.searchsorted(cost, marks).tolist(), len(sizes)]
-    parts = [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    parts = [slice(start, end) for start, end in pairwise(ends)]
     if count == 1:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(count, "ocifast-content") as pool:
@@ -98,31 +97,30 @@ def _in_threads(work: Callable[[slice], bytes], sizes: Array) -> list[bytes]:
 def _hash(tree: EffectiveTree, which: Array) -> bytes:
     _, rows, heap = tree.table.to_buffers()
     assert tree.root is not None
-    with _Named(tree):
-        return tree_content.digests(tree.root, rows, heap, which)
+    try:
+        return tree_content.digests(tree.root, rows, heap, which.data)
+    except OSError as error:
+        _name(error, tree)
+        raise
 
 
 def _compare(a: EffectiveTree, b: EffectiveTree, pairs: Array) -> bytes:
     _, rows_a, heap_a = a.table.to_buffers()
     _, rows_b, heap_b = b.table.to_buffers()
-    assert a.root is not None and b.root is not None
-    with _Named(a, b):
-        return tree_content.differing(a.root, rows_a, heap_a, b.root, rows_b, heap_b, pairs)
+    roots = a.root, b.root
+    assert roots[0] is not None
+    assert roots[1] is not None
+    try:
+        return tree_content.differing(
+            roots[0], rows_a, heap_a, roots[1], rows_b, heap_b, pairs.data
+        )
+    except OSError as error:
+        is_second = any("second" in note for note in getattr(error, "__notes__", ()))
+        _name(error, b if is_second else a)
+        raise
 
 
-class _Named:
-    """Puts the folder in front of the name of a file that cannot be read."""
-
-    def __init__(self, first: EffectiveTree, second: EffectiveTree | None = None) -> None:
-        self._trees = first, second or first
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError) and isinstance(error.filename, str):
-            notes = "".join(getattr(error, "__notes__", ()))
-            tree = self._trees["second" in notes]
-            error.filename = os.path.join(tree.path, error.filename)
-
-
+def _name(error: OSError, tree: EffectiveTree) -> None:
+    """Put the folder in front of the name of a file that cannot be read."""
+    if isinstance(error.filename, str):
+        error.filename = os.path.join(tree.path, error.filename)

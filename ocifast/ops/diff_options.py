@@ -35,7 +35,7 @@ SEMANTIC_PATHS: Final = (
     "/etc/hosts",
     "/etc/resolv.conf",
     "/run/**",
-    "/tmp/**",
+    "/tmp/**",  # noqa: S108 - of the image
     "/var/cache/ldconfig/aux-cache",
     "/var/cache/debconf/*",
     "/var/cache/apt/**",

@@ -87,7 +87,7 @@ def open_side(
         return _of_index(given)  # type: ignore[arg-type]
     if not isinstance(given, (str, os.PathLike)):
         return TreeSide("<layer>", "layer", [SideLayer("<layer>", given)])
-    ref = os.fspath(given)
+    ref = os.fsdecode(given)
     if ref == "-":
         return TreeSide("-", "layer", [SideLayer("-", STDIN)])
     if ref.partition(":")[0] in TRANSPORT_NAMES:
@@ -164,7 +164,8 @@ def _met_once(ref: str, stack: contextlib.ExitStack) -> str:
     reference = ImageReference.parse(ref)
     if reference.path != "-":
         return ref
-    spool = stack.enter_context(tempfile.TemporaryFile(prefix="ocifast-"))
+    spool = tempfile.TemporaryFile(prefix="ocifast-")  # noqa: SIM115 - the stack closes it
+    stack.enter_context(spool)
     try:
         shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
         spool.flush()

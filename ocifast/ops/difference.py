@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ocifast.ops.diff_options import fields_of
 from ocifast.tree.change import Change, ChangeKind
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    import numpy as np
-
+    from ocifast.ops.columns import Array
+    from ocifast.ops.diff_options import DiffOptions
     from ocifast.ops.diff_side import TreeSide
     from ocifast.ops.document_diff import DocumentChange
     from ocifast.ops.effective_tree import EffectiveTree
     from ocifast.ops.packing import PackedLayer
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = ["Diff", "Totals", "TreeDiff"]
 
@@ -102,6 +100,13 @@ class TreeDiff:
             layer=self.layer,
         )
 
+    def changed_paths(self) -> Array:
+        """Numbers of pairs that differ, path by path: a rename is what went and what came."""
+        import numpy as np
+
+        gone = np.isin(self.pairs[:, 0], list(self.renames.values())) & (self.pairs[:, 1] < 0)
+        return np.union1d(self.changed, np.flatnonzero(gone))
+
     def totals(self) -> Totals:
         """Count, without making changes."""
         import numpy as np
@@ -162,14 +167,16 @@ class Diff:
 
     def __init__(
         self,
-        a: TreeSide,
-        b: TreeSide,
+        sides: tuple[TreeSide, TreeSide],
+        *,
         parts: list[TreeDiff],
         documents: tuple[DocumentChange, ...],
         notes: tuple[str, ...],
+        options: DiffOptions,
         resources: contextlib.ExitStack,
     ) -> None:
-        self.a, self.b = a, b
+        self.a, self.b = sides
+        self.options = options
         self.parts = parts
         self.documents = documents
         """What differs of config and manifest."""
@@ -191,7 +198,7 @@ class Diff:
         for part in self.parts:
             yield from part
 
-    def __enter__(self) -> Diff:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -212,7 +219,7 @@ class Diff:
         self._finalizer()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give totals and what was compared as they stand in JSON; changes are lines of their own."""
+        """Give totals and what was compared, as in JSON; changes are lines of their own."""
         return {
             "schema": "ocifast.diff/1",
             "a": self.a.name,

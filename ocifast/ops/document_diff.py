@@ -34,12 +34,13 @@ REBUILT_MANIFEST: Final = ("/config", "/layers", "/annotations/org.opencontainer
 
 
 class DocumentChange(NamedTuple):
-    """A field that differs: a JSON pointer into the document, and the JSON there; None is absent."""
+    """A field that differs: a JSON pointer into the document, and what JSON it has there."""
 
     document: str
     """``config`` or ``manifest``."""
     pointer: str
     old: str | None
+    """None where there is no such field."""
     new: str | None
 
 

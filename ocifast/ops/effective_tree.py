@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ocifast._native.tree_merge import TreeMerge
 from ocifast._native.tree_walk import walk
 from ocifast.formats.tar import EntryTable
+from ocifast.ops.columns import column
 from ocifast.spec.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from _typeshed import ReadableBuffer
 
     from ocifast.limits import Limits
-
-    Numbers = np.ndarray[Any, np.dtype[np.uint32]]
+    from ocifast.ops.columns import Array
 
 __all__ = ["DIGEST_BYTES", "EffectiveTree", "TreeLayer", "of_folder", "of_layers"]
 
@@ -55,7 +54,7 @@ class EffectiveTree:
     contents: ReadableBuffer | None = None
     root: int | None = None
     path: str = ""
-    origin: Numbers | None = None
+    origin: Array | None = None
     findings: list[str] = field(default_factory=list)
 
     def digest(self, row: int) -> Digest | None:
@@ -106,7 +105,7 @@ def of_layers(
         merge.apply(rows, heap, as_entries=as_entries)
     findings = _findings(merge)
     rows_, heap_, source = merge.take()
-    pairs = np.frombuffer(source, dtype=np.uint32).reshape(-1, 2)
+    pairs = column(source, "u4", 2)
     table = EntryTable(rows_, heap_)
     contents = _gathered(layers, pairs)
     origin = np.ascontiguousarray(pairs[:, 0])
@@ -122,7 +121,7 @@ def _findings(merge: TreeMerge) -> list[str]:
     return found
 
 
-def _gathered(layers: Sequence[TreeLayer], source: Numbers) -> ReadableBuffer | None:
+def _gathered(layers: Sequence[TreeLayer], source: Array) -> ReadableBuffer | None:
     """Bring digests of contents into the order of the tree; None unless all layers have them."""
     import numpy as np
 
@@ -131,7 +130,7 @@ def _gathered(layers: Sequence[TreeLayer], source: Numbers) -> ReadableBuffer | 
     out = np.zeros((len(source), DIGEST_BYTES), dtype=np.uint8)
     for number, layer in enumerate(layers):
         assert layer.contents is not None
-        known = np.frombuffer(layer.contents, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+        known = column(layer.contents, "u1", DIGEST_BYTES)
         here = np.flatnonzero(source[:, 0] == number)
         out[here] = known[source[here, 1]]
-    return out.reshape(-1)
+    return out.reshape(-1).data

@@ -142,7 +142,7 @@ def hash_layers(  # noqa: PLR0913 - all but the first by keyword only
     return [results[index] for index in sorted(results)]
 
 
-def iter_layers(
+def iter_layers(  # noqa: PLR0913 - all but two by keyword only
     sources: Sequence[Source],
     engine: Engine,
     *,

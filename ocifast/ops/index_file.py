@@ -3,7 +3,8 @@
 It is a zip of `.npy` members that are stored, not squeezed: ``rows`` (a structured array, the
 columns of `ocifast.formats.tar.FIELDS`), ``heap`` (bytes their offsets point into), ``contents``
 (SHA-256 of each file, a row each), ``about`` (JSON: the layer's digests and sizes, and XXH3-128 of
-the arrays) and ``check`` (XXH3-128 of that, in hex). Invariant: what has been damaged is refused; who can write the file can claim anything.
+the arrays) and ``check`` (XXH3-128 of that, in hex). Invariant: what has been damaged is refused;
+who can write the file can claim anything.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def _member(archive: zipfile.ZipFile, name: str, header: bytes, data: ReadableBu
     info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
     with archive.open(info, "w", force_zip64=True) as member:
         member.write(header)
-        member.write(data)  # type: ignore[arg-type]
+        member.write(data)
 
 
 def _sum(data: ReadableBuffer) -> str:

@@ -105,7 +105,7 @@ def index_layer(
     )
 
 
-def read_layers(
+def read_layers(  # noqa: PLR0913 - all but two by keyword only
     sources: Sequence[Source],
     engine: Engine,
     *,

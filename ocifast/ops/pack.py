@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ocifast.ops.progress import Progress
     from ocifast.ops.virtual_tree import Items
 
-__all__ = ["pack_layer"]
+__all__ = ["ListedFolder", "pack_layer"]
 
 TASK: Final = "ocifast.ops.pack_pass:PackPass"
 KEY: Final = "layer"
@@ -51,7 +51,7 @@ UNKNOWN_BYTES: Final = 1 << 30
 
 
 def pack_layer(
-    tree: str | os.PathLike[str] | Items,
+    tree: str | os.PathLike[str] | Items | ListedFolder,
     dest: str | os.PathLike[str] | int,
     *,
     append: bool = False,
@@ -84,9 +84,12 @@ def pack_layer(
         if engine is None:
             engine = stack.enter_context(Engine(workers, slot_bytes=BLOCK_SLOT_BYTES))
         packing = Packing(chosen, engine, tell)
-        source: TreeSource | None = None
-        if isinstance(tree, (str, os.PathLike)):
+        source: ListedFolder | None = None
+        if isinstance(tree, ListedFolder):
+            source = tree
+        elif isinstance(tree, (str, os.PathLike)):
             source = stack.enter_context(contextlib.closing(TreeSource(os.fspath(tree), chosen)))
+        if source is not None:
             check_outside(dest, source.root, source.path, append=append)
         target = stack.enter_context(open_target(dest, chosen, append=append))
         packing.check_target(target)
@@ -95,55 +98,29 @@ def pack_layer(
             reader = VirtualTree(tree, prefix)  # type: ignore[arg-type]
             layer = packing.run(reader, UNKNOWN_BYTES, target, began, local=True)
             return target.finish(layer)
-        source.list()
+        if isinstance(source, TreeSource):
+            source.list()
         layer = packing.run(source, source.size, target, began, local=False)
         return target.finish(layer)
 
 
-class TreeSource:
-    """A folder and the table of what is packed of it."""
+class ListedFolder:
+    """An open folder and the table of what is packed of it; `path` is what it is called."""
 
-    def __init__(self, path: str, options: PackOptions) -> None:
+    def __init__(self, path: str, root: int, prefix: bytes = b"") -> None:
         self.path = path
-        self._options = options
-        self.prefix = os.fsencode(clean_prefix(options.prefix))
+        self.root = root
+        self.prefix = prefix
         self.findings: tuple[str, ...] = ()
         self.size = 0
-        self._keep = selection(options.exclude, options.files_from)
         self._table: EntryTable | None = None
-        self.root = os.open(path, ROOT)
 
-    def list(self) -> None:
-        """Make the table. Raises as `pack_layer`."""
-        options = self._options
-        try:
-            rows, heap, left_out = walk(self.root, self._keep)
-        except OSError as error:
-            if isinstance(error.filename, str):
-                error.filename = os.path.join(self.path, error.filename)
-            raise
-        self.findings = tuple(f"socket: {os.fsdecode(name)}" for name in left_out)
-        table = EntryTable(rows, heap)
-        if options.files_from is not None:
-            check_listed(options.files_from, {entry.path.rstrip(b"/") for entry in table})
-        self._table = self._changed(table)
-        _, rows_, heap_ = self._table.to_buffers()
-        with contextlib.closing(TreeTar(rows_, heap_, self.root, prefix=self.prefix)) as writer:
+    def take(self, table: EntryTable) -> None:
+        """Let this be what is packed. Raises TreeError for what a tar cannot hold."""
+        self._table = table
+        _, rows, heap = table.to_buffers()
+        with contextlib.closing(TreeTar(rows, heap, self.root, prefix=self.prefix)) as writer:
             self.size = writer.size
-
-    def _changed(self, table: EntryTable) -> EntryTable:
-        options = self._options
-        if options.owner is not None:
-            table = owned(table, *options.owner)
-        if options.map_owner:
-            table = mapped(table, options.map_owner)
-        if options.source_date_epoch is not None:
-            table = clamped(table, options.source_date_epoch)
-        if options.base is not None:
-            table = changed(table, lower_of(options.base, options.limits), self.prefix)
-        if options.sort == "extension":
-            table = by_extension(table)
-        return table
 
     def open(self) -> tuple[int, int]:
         """Give descriptors of the root and of the table, for a worker."""
@@ -160,6 +137,45 @@ class TreeSource:
     def close(self) -> None:
         """Let go of the folder."""
         os.close(self.root)
+
+
+class TreeSource(ListedFolder):
+    """A folder that is listed, and changed as options say."""
+
+    def __init__(self, path: str, options: PackOptions) -> None:
+        prefix = os.fsencode(clean_prefix(options.prefix))
+        self._keep = selection(options.exclude, options.files_from)
+        self._options = options
+        super().__init__(path, os.open(path, ROOT), prefix)
+
+    def list(self) -> None:
+        """Make the table. Raises as `pack_layer`."""
+        options = self._options
+        try:
+            rows, heap, left_out = walk(self.root, self._keep)
+        except OSError as error:
+            if isinstance(error.filename, str):
+                error.filename = os.path.join(self.path, error.filename)
+            raise
+        self.findings = tuple(f"socket: {os.fsdecode(name)}" for name in left_out)
+        table = EntryTable(rows, heap)
+        if options.files_from is not None:
+            check_listed(options.files_from, {entry.path.rstrip(b"/") for entry in table})
+        self.take(self._changed(table))
+
+    def _changed(self, table: EntryTable) -> EntryTable:
+        options = self._options
+        if options.owner is not None:
+            table = owned(table, *options.owner)
+        if options.map_owner:
+            table = mapped(table, options.map_owner)
+        if options.source_date_epoch is not None:
+            table = clamped(table, options.source_date_epoch)
+        if options.base is not None:
+            table = changed(table, lower_of(options.base, options.limits), self.prefix)
+        if options.sort == "extension":
+            table = by_extension(table)
+        return table
 
 
 class Packing:
@@ -184,7 +200,7 @@ class Packing:
 
     def run(
         self,
-        source: TreeSource | VirtualTree,
+        source: ListedFolder | VirtualTree,
         size: int,
         target: Target,
         began: float,
@@ -225,7 +241,7 @@ class Packing:
         }
 
     def _layer(
-        self, outcome: Outcome, source: TreeSource | VirtualTree, target: Target, seconds: float
+        self, outcome: Outcome, source: ListedFolder | VirtualTree, target: Target, seconds: float
     ) -> PackedLayer:
         if outcome.error is not None:
             raise _named(outcome.error, source, target)
@@ -246,11 +262,13 @@ class Packing:
         )
 
 
-def _named(error: BaseException, source: TreeSource | VirtualTree, target: Target) -> BaseException:
+def _named(
+    error: BaseException, source: ListedFolder | VirtualTree, target: Target
+) -> BaseException:
     """Say which file it was, where a worker knew less."""
     if isinstance(error, OSError) and isinstance(error.filename, str):
         if error.filename == OUTPUT:
             error.filename = target.name
-        elif isinstance(source, TreeSource):
+        elif isinstance(source, ListedFolder):
             error.filename = os.path.join(source.path, error.filename)
     return error

@@ -6,20 +6,17 @@ Empty files are nobody's rename. Invariant: a file is at one end of one rename a
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ocifast.ops.diff_content import know_digests
 from ocifast.ops.diff_options import MASKS
 from ocifast.ops.effective_tree import DIGEST_BYTES
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from ocifast.ops.columns import Array
     from ocifast.ops.difference import TreeDiff
     from ocifast.ops.effective_tree import EffectiveTree
     from ocifast.tree.entry import Entry
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = ["find_renames"]
 
@@ -57,7 +54,8 @@ def find_renames(diff: TreeDiff, counted: int) -> None:
 def _files(tree: EffectiveTree, numbers: Array, pairs: Array, column: int) -> Array:
     """Of numbers of pairs, those whose row is a file that is not empty."""
     rows = tree.table.array[pairs[numbers, column]]
-    return numbers[(rows["type"] == FILE) & (rows["size"] > 0)]
+    found: Array = numbers[(rows["type"] == FILE) & (rows["size"] > 0)]
+    return found
 
 
 def _match(diff: TreeDiff, gone: list[int], came: list[int]) -> dict[int, int]:
