@@ -37,6 +37,8 @@ VERBS: Final = {
     "cat": "one file of a layer",
     "inspect": "what an image is: names, platforms, config, layers",
     "verify": "recompute every digest and diff_id of an image",
+    "diff": "what changed between two trees, layers or images",
+    "index": "what a diff needs of a layer, saved",
     "pack": "a folder into a layer, or into an image",
     "convert": "images into another format or compression, many at once",
     "doctor": "what this machine and this installation can do",
@@ -52,6 +54,7 @@ examples:
   ocifast verify oci:images                    every digest and diff_id of a layout
   ocifast convert *.tar -o oci:images          archives into one layout
   ocifast pack rootfs -o layer.tar.gz          a folder into a layer
+  ocifast diff old.tar new.tar                 what changed from one image to the next
   ocifast doctor                               how fast it can be here, and why
 
 exit codes:

@@ -22,7 +22,8 @@ from ocifast.cli.convert_table import table_lines
 from ocifast.cli.failure import overall
 from ocifast.cli.output import emit, is_terminal, json_line, say
 from ocifast.cli.progress import open_progress
-from ocifast.cli.report import check_report_path, write_report
+from ocifast.cli.report import write_report
+from ocifast.cli.whole_file import check_path
 from ocifast.engine.plan import BLOCK_SLOT_BYTES
 from ocifast.ops.output_names import FORMATS
 
@@ -111,7 +112,7 @@ def run(arguments: Namespace) -> int:
 
     sources = sources_of(arguments)
     if arguments.report is not None:
-        check_report_path(arguments.report)
+        check_path(arguments.report)
     with (
         open_progress(sys.stderr, quiet=arguments.quiet) as progress,
         engine_of(arguments, BLOCK_SLOT_BYTES) as engine,

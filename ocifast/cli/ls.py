@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ocifast.formats.toc import TocEntry
     from ocifast.tree.entry import Entry
 
-__all__ = ["add_arguments", "entry_line", "print_table", "run"]
+__all__ = ["add_arguments", "entry_facts", "entry_line", "print_table", "run"]
 
 BATCH: Final = 4096
 SHOWN: Final = [
@@ -153,7 +153,7 @@ def entry_line(entry: Entry) -> str:
     """
     stored = f'"stored_size":{entry.stored_size},'
     return (
-        f'{{"schema":"ocifast.entry/1",{_facts(entry, stored)},'
+        f'{{"schema":"ocifast.entry/1",{entry_facts(entry, stored)},'
         f'"regions":{"null" if entry.regions is None else encode(entry.regions)},'
         f'"start_offset":{entry.start_offset},"header_offset":{entry.header_offset},'
         f'"payload_offset":{entry.payload_offset}}}\n'
@@ -168,12 +168,12 @@ def _toc_entry_line(entry: TocEntry) -> str:
     ]
     digest = encode(entry.digest) if entry.digest else "null"
     return (
-        f'{{"schema":"ocifast.toc-entry/1",{_facts(entry)},"digest":{digest},'
+        f'{{"schema":"ocifast.toc-entry/1",{entry_facts(entry)},"digest":{digest},'
         f'"chunks":{encode(chunks) if chunks else "[]"}}}\n'
     )
 
 
-def _facts(entry: Entry | TocEntry, stored: str = "") -> str:
+def entry_facts(entry: Entry | TocEntry, stored: str = "") -> str:
     """What tar and TOC both say."""
     path, link = text_of(entry.path), text_of(entry.link_target)
     xattrs = {text_of(name): b64encode(value).decode() for name, value in entry.xattrs}

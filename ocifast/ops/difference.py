@@ -10,7 +10,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ocifast.ops.diff_options import fields_of
+from ocifast.ops.diff_options import MASKS, fields_of
 from ocifast.tree.change import Change, ChangeKind
 
 if TYPE_CHECKING:
@@ -106,6 +106,21 @@ class TreeDiff:
 
         gone = np.isin(self.pairs[:, 0], list(self.renames.values())) & (self.pairs[:, 1] < 0)
         return np.union1d(self.changed, np.flatnonzero(gone))
+
+    def files_of_other_content(self) -> list[tuple[int, int]]:
+        """Give the rows of files that are on both sides with another content."""
+        import numpy as np
+
+        pairs = self.pairs[self.changed]
+        both = (pairs >= 0).all(axis=1) & ((self.masks[self.changed] & MASKS["content"]) != 0)
+        pairs = pairs[both]
+        if not len(pairs):
+            return []
+        types = [
+            tree.table.array["type"][pairs[:, side]] == FILE
+            for side, tree in ((0, self.a), (1, self.b))
+        ]
+        return [tuple(pair) for pair in pairs[np.logical_and(*types)].tolist()]
 
     def totals(self) -> Totals:
         """Count, without making changes."""

@@ -95,3 +95,11 @@ class TarStream:
         head, self._rest = self._rest[:size], self._rest[size:]
         self._at += len(head)
         return head
+
+    def read_all(self, size: int) -> bytes:
+        """Give `size` bytes, or those that are left."""
+        parts: list[bytes] = []
+        while size and (piece := self.read(size)):
+            parts.append(bytes(piece))
+            size -= len(piece)
+        return b"".join(parts)

@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 import pytest
 from support.conversions import a_failure, a_layer, a_report, an_image, three_images
 
-from ocifast.cli import report as module
-from ocifast.cli.report import check_report_path, write_report
+from ocifast.cli import whole_file as module
+from ocifast.cli.report import write_report
+from ocifast.cli.whole_file import check_path
 from ocifast.cli.report_charts import MOST_ROWS
 from ocifast.cli.report_page import report_page
 from ocifast.cli.report_style import SCRIPT, STYLE
@@ -150,7 +151,7 @@ def test_a_report_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypa
 def test_a_report_goes_into_a_pipe_too(tmp_path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    check_report_path(str(path))
+    check_path(str(path))
     found = []
     reader = threading.Thread(target=lambda: found.append(path.read_text()))
     reader.start()
@@ -171,9 +172,9 @@ def test_a_path_that_cannot_become_a_report_is_found_out_before(tmp_path, name, 
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     with pytest.raises(error) as caught:
-        check_report_path(str(tmp_path / name))
+        check_path(str(tmp_path / name))
     assert caught.value.filename == str(tmp_path / name)
-    check_report_path(str(tmp_path / "report.json"))
+    check_path(str(tmp_path / "report.json"))
     assert not (tmp_path / "report.json").exists()
 
 
