@@ -1,6 +1,6 @@
 from typing import Final
 
-from _typeshed import ReadableBuffer
+from _typeshed import ReadableBuffer, WriteableBuffer
 
 from ocifast._native.tar import HeapBytes
 
@@ -25,3 +25,5 @@ def join(
     digests_b: ReadableBuffer | None,
 ) -> tuple[HeapBytes, HeapBytes, HeapBytes]: ...
 def kinship(rows: ReadableBuffer, heap: ReadableBuffer) -> tuple[bytes, bytes]: ...
+def sum_up(parents: ReadableBuffer, values: WriteableBuffer) -> None: ...
+def spread_down(parents: ReadableBuffer, flags: WriteableBuffer) -> None: ...

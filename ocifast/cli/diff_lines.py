@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from ocifast.cli.output import shown, text_of
 from ocifast.cli.quantity import size_text
-from ocifast.cli.treemap import Growth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocifast.cli.treemap import Tile
     from ocifast.ops.difference import Diff
     from ocifast.ops.document_diff import DocumentChange
     from ocifast.tree.change import Change
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["change_lines", "names", "summary_lines"]
 
 COLOURS: Final = {"A": "32", "D": "31", "M": "33", "R": "36"}
-FOLDERS: Final = 10
-"""How many folders are named that grew or shrank most."""
-MOSTLY: Final = 0.9
-"""A folder that is as large as one folder in it says nothing new."""
 MOST_VALUE: Final = 60
 
 
@@ -115,22 +109,5 @@ def summary_lines(diff: Diff) -> Iterator[str]:
         f"+{size_text(totals.bytes_grown)} -{size_text(totals.bytes_shrunk)}"
         f"{f'; {len(diff.documents)} fields of documents' if diff.documents else ''}\n"
     )
-    growth = Growth()
-    for change in diff:
-        if change.growth:
-            growth.add(text_of(change.path), change.growth)
-    tiles = sorted(_telling(growth.tiles([], 400)), key=lambda tile: -tile.weight)[:FOLDERS]
-    for tile in tiles:
-        yield f"  {_signed(tile.grown - tile.shrunk):>10}  {shown(tile.path)}/\n"
-
-
-def _telling(tile: Tile) -> Iterator[Tile]:
-    """Folders below the root, but for those that are mostly one folder in them."""
-    waiting = [tile]
-    while waiting:
-        at = waiting.pop()
-        inside = [each for each in at.tiles if each.kind == "folder"]
-        waiting += inside
-        is_one = any(each.weight >= MOSTLY * at.weight for each in inside)
-        if at.path and at.weight and not is_one:
-            yield at
+    for each in diff.growth():
+        yield f"  {_signed(each.net):>10}  {shown(text_of(each.path))}/\n"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ocifast._native.tree_join import kinship
-from ocifast.ops.columns import column
+from ocifast._native.tree_join import spread_down, sum_up
+from ocifast.ops.columns import inodes_of, parents_of
 from ocifast.tree.whiteout import OPAQUE_NAME, WHITEOUT_PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ocifast.formats.tar import EntryTable
     from ocifast.ops.columns import Array
 
@@ -41,113 +43,69 @@ def changeset_of(a: EntryTable, b: EntryTable, pairs: Array, changed: Array) -> 
     """
     import numpy as np
 
-    parents_b, inodes_b = _kinship(b)
-    taken = np.zeros(len(b) + 1, dtype=bool)  # the last one stands for the root, row -1
+    parents, inodes = parents_of(b), inodes_of(b)
     differ = pairs[changed]
+    taken = np.zeros(len(b), dtype=bool)
     taken[differ[differ[:, 1] >= 0, 1]] = True
-    of_inode = np.zeros(len(b) + 1, dtype=bool)
-    of_inode[inodes_b[taken[:-1]]] = True
-    taken[:-1] |= of_inode[inodes_b]
-    gone = differ[differ[:, 1] < 0, 0]
-    tops, folders = _topmost(a, b, pairs, gone)
-    whiteouts, folders = _whiteouts(
-        a, b, tops, folders, _opaque(b, pairs, taken, folders, parents_b)
-    )
-    _take_parents(taken, parents_b, folders)
-    return Changeset(
-        np.flatnonzero(taken[:-1]), list(zip(whiteouts, folders.tolist(), strict=True))
-    )
-
-
-def _kinship(table: EntryTable) -> tuple[Array, Array]:
-    _, rows, heap = table.to_buffers()
-    parents, inodes = kinship(rows, heap)
-    return column(parents, "i4"), column(inodes, "u4")
-
-
-def _take_parents(taken: Array, parents: Array, also: Array) -> None:
-    taken[also] = True
-    level = parents[taken[:-1]]
-    while len(level := level[~taken[level] & (level >= 0)]):
-        taken[level] = True
-        level = parents[level]
+    is_other = np.zeros(len(b), dtype=bool)
+    is_other[inodes[taken]] = True
+    taken |= is_other[inodes]
+    gone, folders = _topmost(a, b, pairs, differ[differ[:, 1] < 0, 0])
+    is_opaque = _opaque(pairs, taken, folders, parents)
+    names = list(_whiteouts(a, b, gone, folders, is_opaque, parents))
+    inside = taken.astype(np.int64)
+    inside[[folder for _, folder in names if folder >= 0]] += 1
+    sum_up(parents.data, inside.data)
+    return Changeset(np.flatnonzero(inside), names)
 
 
 def _topmost(a: EntryTable, b: EntryTable, pairs: Array, gone: Array) -> tuple[Array, Array]:
     """Of rows that are gone, those whose folder is still one, and the row of that folder in `b`."""
     import numpy as np
 
-    parents, _ = _kinship(a)
-    now = np.full(len(a) + 1, -1, dtype=np.int32)
+    folders_a = parents_of(a)[gone]
+    now = np.full(len(a) + 1, -1, dtype=np.int32)  # the last one stands for the root, row -1
     both = pairs[(pairs >= 0).all(axis=1)]
     now[both[:, 0]] = both[:, 1]
-    folders = now[parents[gone]]
-    is_folder = np.append(b.array["type"] == DIRECTORY, True)
-    stays = (parents[gone] < 0) | ((folders >= 0) & is_folder[folders])
-    return gone[stays], np.where(parents[gone] < 0, -1, folders)[stays]
+    folders = now[folders_a]
+    is_folder = np.append(b.array["type"] == DIRECTORY, False)
+    stays = (folders_a < 0) | is_folder[folders]
+    return gone[stays], folders[stays]
 
 
-def _opaque(b: EntryTable, pairs: Array, taken: Array, folders: Array, parents: Array) -> Array:
-    """Folders of `b` all of whose old content is gone or written anew: one whiteout does.
+def _opaque(pairs: Array, taken: Array, folders: Array, parents: Array) -> Array:
+    """Flag folders all of whose old content is gone or written anew: one whiteout does for all.
 
-    Not the root: engines agree least about what is opaque there.
+    Not the root: engines agree least about what is opaque there. What is below one has none of its
+    own.
     """
     import numpy as np
 
-    kept = np.zeros(len(b) + 1, dtype=np.int64)
     both = pairs[(pairs >= 0).all(axis=1), 1]
+    kept = np.zeros(len(parents), dtype=np.int64)
     kept[both[~taken[both]]] = 1
-    depth = _depths(parents)
-    for level in range(int(depth.max(initial=0)), 0, -1):
-        here = np.flatnonzero(depth == level)
-        np.add.at(kept, parents[here], kept[here])
-    # what is below it, itself left out
-    own = np.zeros(len(b) + 1, dtype=np.int64)
-    own[both[~taken[both]]] = 1
-    found, counts = np.unique(folders[folders >= 0], return_counts=True)
-    opaque: Array = found[(counts >= WORTH_OPAQUE) & (kept[found] - own[found] == 0)]
-    return opaque
-
-
-def _depths(parents: Array) -> Array:
-    import numpy as np
-
-    depth = np.zeros(len(parents), dtype=np.int32)
-    above = parents.copy()
-    while (inside := above >= 0).any():
-        depth[inside] += 1
-        above[inside] = parents[above[inside]]
-    return depth
+    own = kept.copy()
+    sum_up(parents.data, kept.data)
+    removed = np.bincount(folders[folders >= 0], minlength=len(parents))
+    is_opaque = (removed >= WORTH_OPAQUE) & (kept == own)
+    below = is_opaque.astype(np.uint8)
+    spread_down(parents.data, below.data)
+    inside = (parents >= 0) & (below[parents] != 0)
+    return np.asarray(is_opaque & ~inside)
 
 
 def _whiteouts(
-    a: EntryTable, b: EntryTable, tops: Array, folders: Array, opaque: Array
-) -> tuple[list[bytes], Array]:
+    a: EntryTable, b: EntryTable, gone: Array, folders: Array, is_opaque: Array, parents: Array
+) -> Iterator[tuple[bytes, int]]:
     """Name the whiteouts; what is in or below an opaque folder needs none of its own."""
     import numpy as np
 
-    parents, _ = _kinship(b)
-    is_opaque = np.zeros(len(b) + 1, dtype=bool)
-    is_opaque[opaque] = True
-    hidden, above = is_opaque[folders] & (folders >= 0), folders.copy()
-    while (inside := above >= 0).any():
-        above[inside] = parents[above[inside]]
-        hidden |= is_opaque[above] & (above >= 0)
-    names = [_plain(a[row].path) for row in tops[~hidden].tolist()]
-    topmost = [row for row in opaque.tolist() if not _is_below(row, is_opaque, parents)]
-    names += [b[row].path.rstrip(b"/") + b"/" + OPAQUE_NAME for row in topmost]
-    return names, np.append(folders[~hidden], np.array(topmost, dtype=folders.dtype))
-
-
-def _plain(path: bytes) -> bytes:
-    folder, slash, name = path.rstrip(b"/").rpartition(b"/")
-    return folder + slash + WHITEOUT_PREFIX + name
-
-
-def _is_below(row: int, is_opaque: Array, parents: Array) -> bool:
-    above = int(parents[row])
-    while above >= 0:
-        if is_opaque[above]:
-            return True
-        above = int(parents[above])
-    return False
+    hidden = is_opaque.astype(np.uint8)
+    spread_down(parents.data, hidden.data)
+    hidden = np.append(hidden, 0)
+    for row, folder in zip(gone.tolist(), folders.tolist(), strict=True):
+        if not hidden[folder]:
+            path, slash, name = a[row].path.rstrip(b"/").rpartition(b"/")
+            yield path + slash + WHITEOUT_PREFIX + name, folder
+    for row in np.flatnonzero(is_opaque).tolist():
+        yield b[row].path + OPAQUE_NAME, row

@@ -6,6 +6,7 @@ makes one `Change` at a time.
 
 from __future__ import annotations
 
+import os
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,10 +16,10 @@ from ocifast.tree.change import Change, ChangeKind
 
 if TYPE_CHECKING:
     import contextlib
-    import os
     from collections.abc import Iterator
 
     from ocifast.ops.columns import Array
+    from ocifast.ops.diff_growth import FolderGrowth
     from ocifast.ops.diff_options import DiffOptions
     from ocifast.ops.diff_side import TreeSide
     from ocifast.ops.document_diff import DocumentChange
@@ -122,18 +123,26 @@ class TreeDiff:
         ]
         return [tuple(pair) for pair in pairs[np.logical_and(*types)].tolist()]
 
+    def growth(self) -> Array:
+        """Bytes of content that came with each change, in their order, minus those that went."""
+        import numpy as np
+
+        pairs = self.pairs[self.changed]
+        rows_a = pairs[:, 0].copy()
+        if self.renames:
+            numbers = self.changed.tolist()
+            moved = [(at, self.renames[n]) for at, n in enumerate(numbers) if n in self.renames]
+            places, rows = np.array(moved, dtype=np.int64).T
+            rows_a[places] = rows
+        return _sizes(self.b, pairs[:, 1]) - _sizes(self.a, rows_a)
+
     def totals(self) -> Totals:
         """Count, without making changes."""
         import numpy as np
 
-        pairs = self.pairs[self.changed]
-        old, new = _sizes(self.a, pairs[:, 0]), _sizes(self.b, pairs[:, 1])
+        pairs, growth = self.pairs[self.changed], self.growth()
         added = int((pairs[:, 0] < 0).sum()) - len(self.renames)
         deleted = int((pairs[:, 1] < 0).sum())
-        for at, number in enumerate(self.changed.tolist() if self.renames else ()):
-            if number in self.renames:
-                old[at] = new[at]
-        growth = new - old
         both = int(((self.pairs >= 0).all(axis=1)).sum())
         modified = len(pairs) - added - deleted - len(self.renames)
         return Totals(
@@ -242,8 +251,18 @@ class Diff:
             "differs": bool(self),
             **self.totals.to_dict(),
             "documents": len(self.documents),
+            "growth": [
+                {"path": os.fsdecode(each.path), "grown": each.grown, "shrunk": each.shrunk}
+                for each in self.growth()
+            ],
             "notes": list(self.notes),
         }
+
+    def growth(self, most: int = 10) -> list[FolderGrowth]:
+        """Give the folders in which most bytes came and went, the largest first."""
+        from ocifast.ops.diff_growth import folder_growth
+
+        return folder_growth(self.parts, most)
 
     def write_layer(self, dest: str | os.PathLike[str] | int, **options: Any) -> PackedLayer:
         """Write what turns the first side into the second as a layer, whiteouts included.

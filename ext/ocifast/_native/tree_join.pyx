@@ -4,7 +4,7 @@ It reads no file. Invariant: every row of both tables is in exactly one pair.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
 from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_tar_row, take_over
@@ -101,3 +101,38 @@ def kinship(rows: object, heap: object) -> tuple[bytes, bytes]:
         ocf_join_parents(&side, parent_out)
         ocf_join_inodes(&side, inode_out)
     return parents, inodes
+
+
+def sum_up(const int32_t[::1] parents not None, int64_t[::1] values not None) -> None:
+    """Add to each folder's value those of all that is in it, at any depth, in place.
+
+    `parents` is what kinship() gives. Raises ValueError unless a folder stands before its content.
+    """
+    cdef Py_ssize_t row, count = parents.shape[0]
+    cdef bint is_sound = values.shape[0] == count
+    with nogil:
+        row = count - 1 if is_sound else -1
+        while row >= 0 and is_sound:
+            if parents[row] >= 0:
+                is_sound = parents[row] < row
+                if is_sound:
+                    values[parents[row]] += values[row]
+            row -= 1
+    if not is_sound:
+        raise ValueError("these are no values of rows with these parents")
+
+
+def spread_down(const int32_t[::1] parents not None, uint8_t[::1] flags not None) -> None:
+    """Give each row the flags of all folders it is in, besides its own, in place; as sum_up()."""
+    cdef Py_ssize_t row, count = parents.shape[0]
+    cdef bint is_sound = flags.shape[0] == count
+    with nogil:
+        row = 0 if is_sound else count
+        while row < count and is_sound:
+            if parents[row] >= 0:
+                is_sound = parents[row] < row
+                if is_sound:
+                    flags[row] |= flags[parents[row]]
+            row += 1
+    if not is_sound:
+        raise ValueError("these are no flags of rows with these parents")
