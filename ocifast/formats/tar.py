@@ -50,6 +50,8 @@ FIELDS: Final = {
 ROW: Final = Struct("=" + "".join(FIELDS.values()))
 assert ROW.size == 120
 
+FLAG_WHITEOUT: Final = 1
+FLAG_OPAQUE: Final = 2
 FLAG_SPARSE: Final = 4
 _KINDS: Final = dict(
     zip(

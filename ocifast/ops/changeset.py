@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.sha256 import Sha256
 from ocifast.errors import DigestMismatch
-from ocifast.formats.tar import EntryTable
-from ocifast.ops.changeset_rows import Changeset, changeset_of
+from ocifast.ops.changeset_rows import changeset_of, changeset_table
 from ocifast.ops.pack import ListedFolder, pack_layer
 from ocifast.ops.tar_stream import TarStream
 from ocifast.spec.digest import Digest
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
+    from ocifast.ops.changeset_rows import Changeset
     from ocifast.ops.columns import Array
     from ocifast.ops.diff_options import DiffOptions
     from ocifast.ops.diff_side import SideLayer
@@ -46,25 +46,10 @@ def write_changeset(diff: Diff, dest: str | os.PathLike[str] | int, **options: A
     chosen = changeset_of(part.a.table, part.b.table, part.pairs, part.changed_paths())
     if part.b.root is not None:
         folder = ListedFolder(part.b.path, part.b.root)
-        folder.take(_table(part.b.table, chosen))
+        folder.take(changeset_table(part.b.table, chosen))
         return pack_layer(folder, dest, **options)
     items = _items(part, chosen, diff.b.layers, diff.options)
     return pack_layer(items, dest, **options)
-
-
-def _table(table: EntryTable, chosen: Changeset) -> EntryTable:
-    """The rows of a changeset, each whiteout right behind the folder it is in."""
-    import numpy as np
-
-    heap = bytearray(table.heap)
-    blank = np.zeros(len(chosen.whiteouts), dtype=table.array.dtype)
-    for row, (path, _) in zip(blank, chosen.whiteouts, strict=True):
-        row["path_offset"], row["path_size"], row["type"] = len(heap), len(path), FILE
-        heap += path
-    places = [2 * folder + 1 for _, folder in chosen.whiteouts]
-    keys = np.concatenate([2 * chosen.rows.astype(np.int64), np.array(places, dtype=np.int64)])
-    rows = np.concatenate([table.array[chosen.rows], blank])
-    return EntryTable(rows[np.argsort(keys, kind="stable")].tobytes(), bytes(heap))
 
 
 def _items(

@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocifast._native.tree_join import spread_down, sum_up
+from ocifast.formats.tar import FLAG_OPAQUE, FLAG_WHITEOUT, EntryTable
 from ocifast.ops.columns import inodes_of, parents_of
 from ocifast.tree.whiteout import OPAQUE_NAME, WHITEOUT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocifast.formats.tar import EntryTable
     from ocifast.ops.columns import Array
 
-__all__ = ["Changeset", "changeset_of"]
+__all__ = ["Changeset", "changeset_of", "changeset_table"]
 
+FILE: Final = ord("0")
 DIRECTORY: Final = ord("5")
 WORTH_OPAQUE: Final = 2
 """An opaque whiteout stands for all whiteouts in a folder, so it has to replace some."""
@@ -109,3 +110,19 @@ def _whiteouts(
             yield path + slash + WHITEOUT_PREFIX + name, folder
     for row in np.flatnonzero(is_opaque).tolist():
         yield b[row].path + OPAQUE_NAME, row
+
+
+def changeset_table(table: EntryTable, chosen: Changeset) -> EntryTable:
+    """The rows of a changeset, each whiteout right behind the folder it is in."""
+    import numpy as np
+
+    heap = bytearray(table.heap)
+    blank = np.zeros(len(chosen.whiteouts), dtype=table.array.dtype)
+    for row, (path, _) in zip(blank, chosen.whiteouts, strict=True):
+        row["path_offset"], row["path_size"], row["type"] = len(heap), len(path), FILE
+        row["flags"] = FLAG_WHITEOUT | FLAG_OPAQUE * path.endswith(OPAQUE_NAME)
+        heap += path
+    places = [2 * folder + 1 for _, folder in chosen.whiteouts]
+    keys = np.concatenate([2 * chosen.rows.astype(np.int64), np.array(places, dtype=np.int64)])
+    rows = np.concatenate([table.array[chosen.rows], blank])
+    return EntryTable(rows[np.argsort(keys, kind="stable")].tobytes(), bytes(heap))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocifast.codecs import SNIFF_BYTES, sniff
 from ocifast.errors import StoreError
+from ocifast.ops.archive_sniff import HEAD_BYTES, may_hold_images
 from ocifast.ops.image import open_image
 from ocifast.ops.index_file import is_index, load_index
 from ocifast.ops.source import Window
@@ -112,10 +113,10 @@ def _of_path(
         return TreeSide(path, "folder", root=root)
     if stat.S_ISREG(mode):
         with open(path, "rb") as file:
-            head = file.read(SNIFF_BYTES)
+            head = file.read(HEAD_BYTES)
         if is_index(head):
             return _of_index(_loaded(path))
-        if sniff(head) == "identity":
+        if sniff(head[:SNIFF_BYTES]) == "identity" and may_hold_images(head):
             try:
                 return _of_image(_image(path, platform, options), path)
             except StoreError:  # a tar that holds no image is a layer

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ocifast.engine import Engine, default_engine
 from ocifast.errors import DiffIdMismatch
+from ocifast.formats.tar import FLAG_OPAQUE, FLAG_WHITEOUT
 from ocifast.limits import DEFAULT_LIMITS, Limits
 from ocifast.ops.effective_tree import TreeLayer, of_layers
 from ocifast.ops.hash import iter_layers
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from ocifast.spec.digest import Digest
 
 __all__ = ["LayerIndex", "index_layer", "read_layers"]
-
-WHITEOUTS = 3
-"""The flags of a row that is a whiteout, opaque or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,8 @@ class LayerIndex:
     def as_layer(self) -> TreeLayer:
         """Give it as it is applied."""
         flags = self.table.array["flags"]
-        return TreeLayer(self.table, self.contents, is_flat=not (flags & WHITEOUTS).any())
+        is_flat = not (flags & (FLAG_WHITEOUT | FLAG_OPAQUE)).any()
+        return TreeLayer(self.table, self.contents, is_flat=bool(is_flat))
 
     def to_dict(self) -> dict[str, object]:
         """Give the facts as they stand in JSON, with the keys every verb describes layers by."""

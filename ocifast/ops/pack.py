@@ -19,8 +19,7 @@ from ocifast._native.tree_walk import walk
 from ocifast.engine import Engine
 from ocifast.engine.plan import BLOCK_SLOT_BYTES, CAPACITY, Job
 from ocifast.formats.tar import EntryTable
-from ocifast.ops.base_layers import lower_of
-from ocifast.ops.pack_base import changed
+from ocifast.ops.pack_base import changed, lower_of
 from ocifast.ops.pack_options import PackOptions, clean_prefix, recipe_of
 from ocifast.ops.pack_pass import table_file
 from ocifast.ops.pack_target import check_outside, open_target

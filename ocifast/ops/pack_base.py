@@ -1,142 +1,116 @@
-"""What of a tree differs from the layers below it: the rows to pack, whiteouts among them.
+"""What of a tree differs from what is below it: the rows to pack, whiteouts among them.
 
-It compares what a table says (type, mode, owner, size, time, link, device, xattrs), as Docker does,
-and reads no content: a change that keeps size and time is not seen. Invariant: applied on top of
-the base, what is given makes the tree, in which a directory's own time does not count as a change.
+It compares what tables say (type, mode, owner, size, time, link, device, xattrs, hard links), as
+Docker does, and reads no content: a change that keeps size and time is not seen; `diff` with
+``--layer-out`` sees it. Invariant: applied on top of the base, what is given makes the tree, in
+which a directory's own time does not count as a change.
 """
 
 from __future__ import annotations
 
+import contextlib
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-from ocifast.formats.tar import ROW, EntryTable
-from ocifast.tree import OPAQUE_NAME, WHITEOUT_PREFIX, hidden_path
-from ocifast.tree.entry import Entry, EntryKind
-from ocifast.tree.path import plain_path
+from ocifast._native import tree_join
+from ocifast.engine import default_engine
+from ocifast.formats.tar import EntryTable
+from ocifast.ops.changeset_rows import changeset_of, changeset_table
+from ocifast.ops.columns import column
+from ocifast.ops.diff_options import DiffOptions
+from ocifast.ops.diff_side import open_side
+from ocifast.ops.effective_tree import TreeLayer, of_folder, of_layers
+from ocifast.ops.layer_index import read_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from ocifast.limits import Limits
+    from ocifast.ops.diff_side import SideLayer, TreeSide
 
-__all__ = ["Lower", "changed", "effective"]
+__all__ = ["changed", "lower_of"]
 
-Lower = dict[bytes, Entry]
-"""What a stack of layers comes to: entries by path, without slashes at either end."""
+COUNTED: Final = (
+    tree_join.TYPE
+    | tree_join.MODE
+    | tree_join.OWNER
+    | tree_join.SIZE
+    | tree_join.MTIME
+    | tree_join.LINK
+    | tree_join.DEVICE
+    | tree_join.XATTRS
+    | tree_join.LINKS
+)
+DIRECTORY: Final = ord("5")
+HARDLINK: Final = ord("1")
 
-SECOND_NS: Final = 10**9
-DIRECTORY: Final = EntryKind.DIRECTORY
 
+def lower_of(base: str, limits: Limits) -> EntryTable:
+    """Give what a base comes to: an image or a layer, which are verified, an index, or a folder.
 
-def effective(layers: Iterable[Iterable[Entry]]) -> Lower:
-    """Apply layers from the base up; a whiteout hides what is below its layer, not in it.
-
-    Example:
-        >>> old = [Entry(b"a/", DIRECTORY), Entry(b"a/b", EntryKind.FILE)]
-        >>> sorted(effective([old, [Entry(b"./a/.wh.b", EntryKind.FILE)]]))
-        [b'a']
+    Raises:
+        StoreError: A layer of the image is not there.
+        OcifastError: A layer is malformed, or not what is promised of it.
+        OSError: It cannot be read.
     """
-    lower: Lower = {}
-    for layer in layers:
-        added: Lower = {}
-        hidden, emptied = set(), set()
-        for entry in layer:
-            path = plain_path(entry.path)
-            if not entry.is_whiteout:
-                added[path] = entry
-            elif path.rpartition(b"/")[2] == OPAQUE_NAME:
-                emptied.add(path.rpartition(b"/")[0])
-            else:
-                hidden.add(hidden_path(path))
-        emptied |= {path for path, entry in added.items() if entry.kind is not DIRECTORY}
-        lower = {
-            path: entry
-            for path, entry in lower.items()
-            if path not in hidden
-            and hidden.isdisjoint(parents := set(_parents(path)))
-            and emptied.isdisjoint(parents)
-        }
-        lower |= added
-    for path in list(lower):
-        for parent in _parents(path):
-            lower.setdefault(parent, Entry(parent, DIRECTORY, mode=0o755))
-    lower.pop(b"", None)  # the root itself is not compared
-    return lower
+    with contextlib.ExitStack() as stack:
+        side = open_side(base, None, DiffOptions(limits=limits), stack)
+        if side.root is not None:
+            return of_folder(side.root, side.name).table
+        return of_layers(_layers(side, limits), limits).table
 
 
-def changed(table: EntryTable, lower: Lower, prefix: bytes = b"") -> EntryTable:
-    """Give the rows that turn `lower` into the tree, in the order of the tree.
+def _layers(side: TreeSide, limits: Limits) -> list[TreeLayer]:
+    unread: list[SideLayer] = [layer for layer in side.layers if layer.index is None]
+    reports = read_layers(
+        [layer.source for layer in unread if layer.source is not None],
+        default_engine(),
+        profile="compat",
+        limits=limits,
+        expected=[layer.descriptor for layer in unread],
+        diff_ids=[layer.diff_id for layer in unread],
+        contents=False,
+    )
+    tables = iter([report.table for report in reports if report.table is not None])
+    return [
+        TreeLayer(next(tables), None) if layer.index is None else layer.index.as_layer()
+        for layer in side.layers
+    ]
+
+
+def changed(table: EntryTable, lower: EntryTable, prefix: bytes = b"") -> EntryTable:
+    """Give the rows that turn `lower` into the tree; both are in the order of a tree.
 
     Parents of what has changed are in it too, with their metadata; so are all names of an inode of
     which one has changed. Below a prefix only that folder of `lower` is compared.
     """
-    below = prefix + b"/" if prefix else b""
-    known = {path[len(below) :]: entry for path, entry in lower.items() if path.startswith(below)}
-    entries = {plain_path(entry.path): entry for entry in table}
-    taken = {path for path, entry in entries.items() if _differs(entry, known.get(path), below)}
-    _take_groups(taken, entries)
-    gone = set(_topmost(known, entries))
-    for path in list(taken | gone):
-        taken |= {parent for parent in _parents(path) if parent in entries}
-    return _table(table, entries, taken, gone)
+    import numpy as np
+
+    known = _below(lower, prefix) if prefix else lower
+    _, rows_a, heap_a = known.to_buffers()
+    _, rows_b, heap_b = table.to_buffers()
+    joined = tree_join.join(rows_a, heap_a, None, rows_b, heap_b, None)
+    pairs, masks = column(joined[0], "i4", 2), column(joined[1], "u2") & COUNTED
+    is_folder = np.append(table.array["type"] == DIRECTORY, False)[pairs[:, 1]]
+    masks[is_folder] &= ~np.uint16(tree_join.MTIME)
+    differ = np.flatnonzero((pairs < 0).any(axis=1) | (masks != 0))
+    return changeset_table(table, changeset_of(known, table, pairs, differ))
 
 
-def _differs(entry: Entry, old: Entry | None, below: bytes) -> bool:
-    if old is None or (entry.kind, entry.mode) != (old.kind, old.mode):
-        return True
-    if (entry.uid, entry.gid, entry.xattrs) != (old.uid, old.gid, old.xattrs):
-        return True
-    if entry.kind is EntryKind.HARDLINK:
-        return below + plain_path(entry.link_target) != plain_path(old.link_target)
-    if entry.kind is DIRECTORY:
-        return False
-    if entry.mtime_ns // SECOND_NS != old.mtime_ns // SECOND_NS:
-        return True
-    device = (entry.dev_major, entry.dev_minor) != (old.dev_major, old.dev_minor)
-    return device or (entry.size, entry.link_target) != (old.size, old.link_target)
+def _below(table: EntryTable, prefix: bytes) -> EntryTable:
+    """The part of a table that is in a folder, with paths relative to it."""
+    wanted, cut = _key(prefix) + b"\0", len(prefix) + 1
+    start = bisect_left(table, wanted, key=lambda entry: _key(entry.path) + b"\0") + 1
+    end = bisect_left(table, wanted[:-1] + b"\1", key=lambda entry: _key(entry.path))
+    rows = table.array[start : max(start, end)].copy()
+    rows["path_offset"] += cut
+    rows["path_size"] -= cut
+    for row in rows[rows["type"] == HARDLINK]:  # views: what is set of one is set in `rows`
+        at = int(row["link_offset"])
+        if bytes(table.heap[at : at + cut]) == prefix + b"/":
+            row["link_offset"] += cut
+            row["link_size"] -= cut
+    return EntryTable(rows.tobytes(), table.heap)
 
 
-def _take_groups(taken: set[bytes], entries: dict[bytes, Entry]) -> None:
-    """Take all names of an inode when one is taken: a link must find its target in the layer."""
-    groups: dict[bytes, list[bytes]] = {}
-    for path, entry in entries.items():
-        if entry.kind is EntryKind.HARDLINK:
-            groups.setdefault(plain_path(entry.link_target), []).append(path)
-    for target, links in groups.items():
-        if target in taken or not taken.isdisjoint(links):
-            taken.add(target)
-            taken.update(links)
-
-
-def _topmost(known: Lower, entries: dict[bytes, Entry]) -> Iterator[bytes]:
-    """What is gone, and whose parent is still there as a directory."""
-    for path in known:
-        parent = path.rpartition(b"/")[0]
-        stays = not parent or (parent in entries and entries[parent].kind is DIRECTORY)
-        if stays and path not in entries:
-            yield path
-
-
-def _parents(path: bytes) -> Iterator[bytes]:
-    """The folders a path is in, the root (b"") last."""
-    while path:
-        path = path.rpartition(b"/")[0]
-        yield path
-
-
-def _table(
-    table: EntryTable, entries: dict[bytes, Entry], taken: set[bytes], gone: set[bytes]
-) -> EntryTable:
-    heap, rows = bytearray(table.heap), []
-    size = ROW.size
-    raw = table.to_buffers()[1]
-    for index, path in enumerate(entries):
-        if path in taken:
-            rows.append((path.split(b"/"), bytes(raw[index * size : (index + 1) * size])))
-    for path in gone:
-        folder, slash, name = path.rpartition(b"/")
-        whiteout = folder + slash + WHITEOUT_PREFIX + name
-        blank = [0] * 22
-        blank[6], blank[10], blank[19] = len(heap), len(whiteout), ord("0")
-        rows.append((whiteout.split(b"/"), ROW.pack(*blank)))
-        heap += whiteout
-    rows.sort()
-    return EntryTable(b"".join(row for _, row in rows), bytes(heap))
+def _key(path: bytes) -> bytes:
+    """What sorts as a tree does: a slash before every other byte."""
+    return path.rstrip(b"/").replace(b"/", b"\0")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from ocifast.codecs import SNIFF_BYTES, open_decoder, sniff
@@ -15,7 +16,9 @@ from ocifast.errors import StateError
 from ocifast.ops.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from _typeshed import ReadableBuffer
 
     from ocifast.limits import Limits, Profile
     from ocifast.ops.source import Source
@@ -30,16 +33,25 @@ def pieces_of(
 ) -> Iterator[memoryview]:
     """Give the uncompressed stream of a layer in pieces, each good until the next one.
 
-    `descriptor` is of a regular file, of which a window (offset, size) may be meant.
+    `descriptor` is of a regular file, read from where it stands; or a window (offset, size) of it.
     """
-    at, end = (0, os.fstat(descriptor).st_size) if window is None else (window[0], sum(window))
-    codec = sniff(os.pread(descriptor, min(SNIFF_BYTES, end - at), at))
+    if window is None:
+        at, end = os.lseek(descriptor, 0, os.SEEK_CUR), os.fstat(descriptor).st_size
+    else:
+        at, end = window[0], sum(window)
+    return _pieces(partial(os.pread, descriptor), at, end, limits, profile)
+
+
+def _pieces(
+    read: Callable[[int, int], ReadableBuffer], at: int, end: int, limits: Limits, profile: Profile
+) -> Iterator[memoryview]:
+    codec = sniff(bytes(read(min(SNIFF_BYTES, end - at), at)))
     out = memoryview(bytearray(PIECE_BYTES))
     decoder = None if codec == "identity" else open_decoder(codec, limits, profile)
-    while piece := os.pread(descriptor, min(PIECE_BYTES, end - at), at):
+    while piece := memoryview(read(min(PIECE_BYTES, end - at), at)):
         at += len(piece)
         if decoder is None:
-            yield memoryview(piece)
+            yield piece
             continue
         decoder.feed(piece)
         while not decoder.needs_input:
@@ -56,15 +68,21 @@ class TarStream:
 
     def __init__(self, source: Source, limits: Limits, profile: Profile) -> None:
         opened = open_source(source)
-        if opened.local or opened.size is None:
+        if opened.size is None:
             reason = "it can be read only once: give a file"
             raise StateError(f"{opened.name}: {reason}")
-        descriptor = opened.open()
-        assert isinstance(descriptor, int)
         self._close = contextlib.ExitStack()
-        self._close.callback(os.close, descriptor)
-        window = None if opened.window is None else (opened.window[0], opened.window[1])
-        self._pieces = pieces_of(descriptor, limits, profile, window)
+        if opened.local:  # and of a size that is known: a buffer
+            view = memoryview(source).cast("B")  # type: ignore[arg-type]
+            self._pieces = _pieces(
+                lambda size, at: view[at : at + size], 0, len(view), limits, profile
+            )
+        else:
+            descriptor = opened.open()
+            assert isinstance(descriptor, int)
+            self._close.callback(os.close, descriptor)
+            window = None if opened.window is None else (opened.window[0], opened.window[1])
+            self._pieces = pieces_of(descriptor, limits, profile, window)
         self._rest = memoryview(b"")
         self._at = 0
 

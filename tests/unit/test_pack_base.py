@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tables import DIRECTORY, HARDLINK, SYMLINK, entry, table_of
 
-from ocifast.ops.pack_base import changed, effective
+from ocifast.formats.tar import EntryTable
+from ocifast.limits import Limits
+from ocifast.ops.effective_tree import TreeLayer, of_layers
+from ocifast.ops.pack_base import changed
 
 SECOND = 10**9
 
@@ -14,8 +17,19 @@ def names(table):
     return [each.name for each in table]
 
 
+def effective(layers):
+    """What layers come to, as entries by path."""
+    return {each.path.rstrip(b"/"): each for each in applied(*layers)}
+
+
+def applied(*layers):
+    """What layers come to, as a table in the order of a tree."""
+    tables = [layer if isinstance(layer, EntryTable) else table_of(layer) for layer in layers]
+    return of_layers([TreeLayer(table, None) for table in tables], Limits()).table
+
+
 def difference(tree, lower, prefix=b""):
-    return changed(table_of(tree), effective([lower]), prefix)
+    return changed(table_of(tree), applied(lower), prefix)
 
 
 BASE = [
@@ -139,6 +153,6 @@ def shape(entries):
 
 @given(lower=trees(), tree=trees())
 def test_base_and_difference_make_the_tree(lower, tree):
-    layer = changed(table_of(tree), effective([lower]))
+    layer = changed(table_of(tree), applied(lower))
     assert shape(effective([lower, layer])) == shape(effective([tree]))
     assert names(layer) == sorted(names(layer), key=lambda name: name.split("/")), "in tree order"
