@@ -47,15 +47,15 @@ def tree_rss(pid: int) -> int:
     return total * os.sysconf("SC_PAGE_SIZE")
 
 
-def timed(command: list[str]) -> tuple[float, int]:
-    """Wall seconds and the peak RSS of the process tree."""
+def timed(command: list[str], ok: tuple[int, ...] = (0,)) -> tuple[float, int]:
+    """Wall seconds and the peak RSS of the process tree; `ok` are exit codes of success."""
     peak, begin = 0, time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             peak = max(peak, tree_rss(process.pid))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
-    if process.returncode:
+    if process.returncode not in ok:
         raise SystemExit(f"{command[0]} ended with {process.returncode}")
     return time.perf_counter() - begin, peak
 
