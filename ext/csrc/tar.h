@@ -119,7 +119,9 @@ typedef struct {
 } ocf_tar_row;
 _Static_assert(sizeof(ocf_tar_row) == 120, "the numpy dtype in formats/tar.py mirrors this");
 
-enum { OCF_FLAG_WHITEOUT = 1, OCF_FLAG_OPAQUE = 2, OCF_FLAG_SPARSE = 4, OCF_FLAG_AUFS = 8, OCF_FLAG_ALL = 15 };
+enum { OCF_FLAG_WHITEOUT = 1, OCF_FLAG_OPAQUE = 2, OCF_FLAG_SPARSE = 4, OCF_FLAG_AUFS = 8,
+       OCF_FLAG_IMPLIED = 16, /* a folder that no entry names, of tree_merge.h */
+       OCF_FLAG_ALL = 31 };
 
 typedef struct { uint8_t *data; size_t size, capacity; } ocf_bytes;
 

@@ -110,6 +110,8 @@ int ocf_content_feed(ocf_content *c, const uint8_t *piece, size_t size, uint64_t
 {
     ocf_tar_row row;
     size_t known = c->digests.size;
+    if (count * OCF_SHA256_DIGEST < known) /* the table was taken */
+        return OCF_REFUSED;
     if (count * OCF_SHA256_DIGEST > known) {
         OCF_TRY(ocf_bytes_reserve(&c->digests, count * OCF_SHA256_DIGEST - known));
         memset(c->digests.data + known, 0, count * OCF_SHA256_DIGEST - known);

@@ -6,7 +6,7 @@
  *
  * One stream's; ocf_content_init before, ocf_content_free after. `digests` holds 32 bytes a row, zeros
  * where there is no file (a directory, a link). Returns OCF_OK, OCF_NO_MEMORY, or OCF_REFUSED when a
- * file began before the piece and was not fed.
+ * file began before the piece and was not fed, or rows are missing that were there before.
  */
 #ifndef OCF_TAR_CONTENT_H
 #define OCF_TAR_CONTENT_H

@@ -47,7 +47,7 @@ static void mark_unreachable(ocf_merge *m, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         ocf_node *node = ocf_node_at(m, i);
         if (i != m->root && (node->parent == OCF_MERGE_NONE || ocf_node_at(m, node->parent)->gone))
-            node->gone = 1;
+            node->gone = OCF_NODE_GONE;
     }
 }
 
@@ -136,7 +136,7 @@ static int fill_row(flattening *f, const ocf_node *inode, uint32_t first, ocf_ta
 {
     ocf_merge *m = f->m;
     if (inode->layer == OCF_MERGE_NONE) {
-        *row = (ocf_tar_row){.type = '5', .mode = 0755};
+        *row = (ocf_tar_row){.type = '5', .mode = 0755, .flags = OCF_FLAG_IMPLIED};
         return put_span(m, f->path.data, f->path.size, &row->path_offset);
     }
     *row = ocf_merge_row(m, inode->layer, inode->row);
@@ -148,7 +148,6 @@ static int fill_row(flattening *f, const ocf_node *inode, uint32_t first, ocf_ta
         memcpy(&target, m->rows.data + (size_t)(first - 1) * sizeof target, sizeof target);
         row->type = '1';
         row->size = row->stored_size = row->sparse_regions = row->flags = 0;
-        row->dev_major = row->dev_minor = 0;
         row->start_offset = row->header_offset = row->payload_offset = 0;
         row->link_size = target.path_size;
         OCF_TRY(ocf_bytes_reserve(&m->heap, target.path_size));

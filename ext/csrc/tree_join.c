@@ -42,7 +42,7 @@ static int compare(path_of a, path_of b)
     }
     for (; at < common; at++) {
         if (a.text[at] != b.text[at]) {
-            int l = a.text[at] == '/' ? 0 : a.text[at], r = b.text[at] == '/' ? 0 : b.text[at];
+            int l = a.text[at] == '/' ? -1 : a.text[at], r = b.text[at] == '/' ? -1 : b.text[at];
             return l - r;
         }
     }
@@ -168,6 +168,21 @@ static unsigned names_differ(const ocf_join *j, const ocf_tar_row *a, const ocf_
     return spans_differ(j, a->link_offset, a->link_size, b->link_offset, b->link_size) ? OCF_DIFF_LINKS : 0;
 }
 
+static unsigned metadata_differ(const ocf_join *j, const ocf_tar_row *a, const ocf_tar_row *b)
+{
+    unsigned mask = 0;
+    if (a->mode != b->mode && !(a->type == '2' && b->type == '2')) /* a symlink's mode means nothing */
+        mask |= OCF_DIFF_MODE;
+    if (a->uid != b->uid || a->gid != b->gid)
+        mask |= OCF_DIFF_OWNER;
+    /* of a folder that is implied it is the time when an engine makes it */
+    if (!((a->flags | b->flags) & OCF_FLAG_IMPLIED) && times_differ(a->mtime_ns, b->mtime_ns))
+        mask |= OCF_DIFF_MTIME;
+    if (spans_differ(j, a->xattr_offset, a->xattr_size, b->xattr_offset, b->xattr_size))
+        mask |= OCF_DIFF_XATTRS;
+    return mask;
+}
+
 static int add(ocf_join *j, int32_t a, int32_t b, unsigned mask)
 {
     ocf_pair pair = {a, b};
@@ -188,14 +203,7 @@ static int add_both(ocf_join *j, size_t at_a, size_t at_b)
     mask |= a.type == b.type ? kind_differs(j, &a, &b, ia, ib) : OCF_DIFF_TYPE;
     if (a.type == '1' && b.type == '1') /* links to nothing: only where they point */
         mask &= ~(unsigned)OCF_DIFF_LINKS;
-    if (a.mode != b.mode && !(a.type == '2' && b.type == '2')) /* a symlink's mode means nothing */
-        mask |= OCF_DIFF_MODE;
-    if (a.uid != b.uid || a.gid != b.gid)
-        mask |= OCF_DIFF_OWNER;
-    if (times_differ(a.mtime_ns, b.mtime_ns))
-        mask |= OCF_DIFF_MTIME;
-    if (spans_differ(j, a.xattr_offset, a.xattr_size, b.xattr_offset, b.xattr_size))
-        mask |= OCF_DIFF_XATTRS;
+    mask |= metadata_differ(j, &a, &b);
     if (mask & OCF_DIFF_UNREAD) {
         ocf_unread unread = {(uint32_t)(j->pairs.size / sizeof(ocf_pair)), (uint32_t)ia, (uint32_t)ib};
         OCF_TRY(ocf_bytes_append(&j->unread, &unread, sizeof unread));

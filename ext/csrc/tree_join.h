@@ -2,7 +2,8 @@
  *
  * Both are in the order of tree_walk.h, which is checked; paths of folders may end with a slash or
  * not. A hard link is compared as the inode it names, which is looked up in its own table. Times are
- * compared as exactly as the coarser of both has them: tars hold whole seconds, mostly.
+ * compared as exactly as the coarser of both has them, as tars hold whole seconds, mostly; that of a
+ * folder that is implied is not.
  *
  * Tables and digests are borrowed; the tables have passed ocf_tar_check_table. Digests are 32 bytes a
  * row, zeros where there is none; NULL where there are none at all. Two files of one size, of which

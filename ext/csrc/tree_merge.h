@@ -4,7 +4,8 @@
  * its entries stand (W03, W04), and what is no directory is replaced. Parents of a path are resolved
  * through symlinks inside the root, as an engine would; the last component never is. A hard link is
  * a name of its target's inode, and its own metadata count for nothing (P08); a target that is not
- * there is kept as text. Parents that nobody wrote are directories of mode 0755, owner 0, time 0.
+ * there, is a folder, or is itself such a link, is kept as text. Parents that nobody wrote are
+ * directories of mode 0755, owner 0, time 0.
  *
  * Ownership: one call's at a time; rows and heaps of all layers, which have passed
  * ocf_tar_check_table, are borrowed until ocf_merge_free. Return codes are those of tar.h; after
@@ -16,7 +17,7 @@
 #include "tar.h"
 
 enum { /* reasons */
-    OCF_MERGE_NODES = -1, /* more than .limit_nodes */
+    OCF_MERGE_NODES = -1, /* more than `limit_nodes` besides the root */
     OCF_MERGE_BYTES = -2, /* the table would have more than .limit_bytes */
     OCF_MERGE_LOOP = -3,  /* through more than 40 symlinks */
     OCF_MERGE_PATH = -4,  /* the path ends with .. */
@@ -24,11 +25,16 @@ enum { /* reasons */
 };
 #define OCF_MERGE_NONE UINT32_MAX
 
+enum { /* .gone */
+    OCF_NODE_GONE = 1,
+    OCF_NODE_DROPPED = 2 /* a symlink that becomes a folder: it leads nowhere, but names an inode */
+};
+
 typedef struct {
     const uint8_t *name;
     uint32_t name_size;
     uint32_t parent;
-    uint32_t layer, row; /* what says what it is; layer NONE: implied */
+    uint32_t layer, row; /* what says what it is; both NONE: implied */
     uint32_t inode;      /* the node that was its first name */
     uint8_t type;        /* of the inode; '1' is a link to nothing */
     uint8_t gone;
@@ -45,6 +51,7 @@ typedef struct {
     uint64_t unmatched, dangling; /* whiteouts that removed nothing, links to nothing */
     int error;
     size_t index;
+    ocf_bytes scratch, dropped; /* of a layer; dropped: nodes, u32 */
     ocf_bytes rows, heap, source; /* of the result; source: (layer, row) pairs of u32 */
 } ocf_merge;
 
@@ -57,11 +64,17 @@ int ocf_merge_apply(ocf_merge *m, const uint8_t *rows, size_t count, const uint8
  * sorted by name. Places in a stream stay those of the row in its layer. */
 int ocf_merge_finish(ocf_merge *m);
 
-/* tree_nodes.c: the node of a name in a folder, or NONE. */
+/* tree_nodes.c: the node of a name in a folder, or NONE; one that is DROPPED if it is the last so far. */
+uint32_t ocf_node_last(const ocf_merge *m, uint32_t parent, const uint8_t *name, size_t size);
+/* The same, and never one that is DROPPED. */
 uint32_t ocf_node_find(const ocf_merge *m, uint32_t parent, const uint8_t *name, size_t size);
 int ocf_node_add(ocf_merge *m, const ocf_node *node, uint32_t *index);
 ocf_node *ocf_node_at(const ocf_merge *m, uint32_t index);
 ocf_tar_row ocf_merge_row(const ocf_merge *m, uint32_t layer, uint32_t row);
+typedef struct { const uint8_t *text, *end; } ocf_path_rest;
+/* The next component of a path; 0 at the end. Empty ones and single dots are passed over. */
+size_t ocf_path_next(ocf_path_rest *rest, const uint8_t **name);
+int ocf_is_dotdot(const uint8_t *name, size_t size);
 /* The folder a path leads to, with `make` made where it is missing, else NONE. */
 int ocf_node_resolve(ocf_merge *m, const uint8_t *path, size_t size, int make, uint32_t *node);
 

@@ -64,10 +64,16 @@ static int make_set(ocf_merge *m, size_t size)
     uint32_t count = (uint32_t)(m->nodes.size / sizeof(ocf_node));
     for (uint32_t i = 0; i < count; i++) {
         const ocf_node *node = ocf_node_at(m, i);
-        if (!node->gone)
+        if (node->gone != OCF_NODE_GONE)
             *place_of(m, node->parent, node->name, node->name_size) = i;
     }
     return OCF_OK;
+}
+
+uint32_t ocf_node_last(const ocf_merge *m, uint32_t parent, const uint8_t *name, size_t size)
+{
+    uint32_t found = *place_of(m, parent, name, size);
+    return found == OCF_MERGE_NONE || ocf_node_at(m, found)->gone == OCF_NODE_GONE ? OCF_MERGE_NONE : found;
 }
 
 uint32_t ocf_node_find(const ocf_merge *m, uint32_t parent, const uint8_t *name, size_t size)
@@ -96,7 +102,7 @@ int ocf_node_add(ocf_merge *m, const ocf_node *node, uint32_t *index)
 static int add_folder(ocf_merge *m, uint32_t parent, const uint8_t *name, size_t size, uint32_t *index)
 {
     ocf_node folder = {.name = name, .name_size = (uint32_t)size, .parent = parent, .layer = OCF_MERGE_NONE,
-                       .inode = OCF_MERGE_NONE, .type = '5'};
+                       .row = OCF_MERGE_NONE, .inode = OCF_MERGE_NONE, .type = '5'};
     return ocf_node_add(m, &folder, index);
 }
 
@@ -104,7 +110,7 @@ int ocf_merge_init(ocf_merge *m, uint64_t seed, uint64_t limit_nodes, uint64_t l
 {
     memset(m, 0, sizeof *m);
     m->seed = seed;
-    m->limit_nodes = limit_nodes;
+    m->limit_nodes = limit_nodes + 1; /* the root */
     m->limit_bytes = limit_bytes;
     OCF_TRY(make_set(m, SET_FIRST));
     return add_folder(m, OCF_MERGE_NONE, (const uint8_t *)"", 0, &m->root);
@@ -112,7 +118,7 @@ int ocf_merge_init(ocf_merge *m, uint64_t seed, uint64_t limit_nodes, uint64_t l
 
 void ocf_merge_free(ocf_merge *m)
 {
-    ocf_bytes *owned[] = {&m->layers, &m->nodes, &m->rows, &m->heap, &m->source};
+    ocf_bytes *owned[] = {&m->layers, &m->nodes, &m->rows, &m->heap, &m->source, &m->scratch, &m->dropped};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]->data);
     free(m->set);
@@ -121,10 +127,7 @@ void ocf_merge_free(ocf_merge *m)
 
 /* ---- along a path ---- */
 
-typedef struct { const uint8_t *text, *end; } rest_of_path;
-
-/* The next component; 0 at the end. Empty ones and single dots are passed over. */
-static size_t next_component(rest_of_path *rest, const uint8_t **name)
+size_t ocf_path_next(ocf_path_rest *rest, const uint8_t **name)
 {
     while (rest->text < rest->end) {
         const uint8_t *slash = memchr(rest->text, '/', (size_t)(rest->end - rest->text));
@@ -138,13 +141,13 @@ static size_t next_component(rest_of_path *rest, const uint8_t **name)
     return 0;
 }
 
-static int is_dotdot(const uint8_t *name, size_t size)
+int ocf_is_dotdot(const uint8_t *name, size_t size)
 {
     return size == 2 && name[0] == '.' && name[1] == '.';
 }
 
 /* Of a symlink: what is left to go is put behind its target, which may begin at the root. */
-static int follow(ocf_merge *m, const ocf_node *link, rest_of_path *rests, size_t *depth, uint32_t *at)
+static int follow(ocf_merge *m, const ocf_node *link, ocf_path_rest *rests, size_t *depth, uint32_t *at)
 {
     if (*depth > HOPS_MAX) {
         m->error = OCF_MERGE_LOOP;
@@ -154,26 +157,26 @@ static int follow(ocf_merge *m, const ocf_node *link, rest_of_path *rests, size_
     const uint8_t *target = ((const ocf_merge_layer *)m->layers.data + link->layer)->heap + row.link_offset;
     if (row.link_size && *target == '/')
         *at = m->root;
-    rests[(*depth)++] = (rest_of_path){target, target + row.link_size};
+    rests[(*depth)++] = (ocf_path_rest){target, target + row.link_size};
     return OCF_OK;
 }
 
 int ocf_node_resolve(ocf_merge *m, const uint8_t *path, size_t size, int make, uint32_t *node)
 {
-    rest_of_path rests[HOPS_MAX + 1] = {{path, path + size}};
+    ocf_path_rest rests[HOPS_MAX + 1] = {{path, path + size}};
     size_t depth = 1, level = 0; /* rests are used up from the last one; `depth` counts all there were */
     size_t left[HOPS_MAX + 1] = {0};
     uint32_t at = m->root;
     const uint8_t *name = NULL;
     for (;;) {
-        size_t length = next_component(&rests[left[level]], &name);
+        size_t length = ocf_path_next(&rests[left[level]], &name);
         if (length == 0) {
             if (level == 0)
                 break;
             level--;
             continue;
         }
-        if (is_dotdot(name, length)) {
+        if (ocf_is_dotdot(name, length)) {
             at = at == m->root ? at : ocf_node_at(m, at)->parent;
             continue;
         }
@@ -190,7 +193,7 @@ int ocf_node_resolve(ocf_merge *m, const uint8_t *path, size_t size, int make, u
                 return OCF_OK;
             }
             if (found) /* P13: across layers a file in the way is replaced */
-                ocf_node_at(m, child)->gone = 1;
+                ocf_node_at(m, child)->gone = OCF_NODE_GONE;
             OCF_TRY(add_folder(m, at, name, length, &child));
         }
         at = child;

@@ -2,18 +2,13 @@
 #include "tree_tar.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tar_internal.h"
 
 enum { SPARSE_BYTES = 64 << 10, END_BYTES = 2 * OCF_TAR_BLOCK_BYTES };
-enum { FILE_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
-enum { FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 static int failed(ocf_tree_tar *t, int error)
 {
@@ -24,27 +19,18 @@ static int failed(ocf_tree_tar *t, int error)
 void ocf_tree_tar_init(ocf_tree_tar *t, int root)
 {
     memset(t, 0, sizeof *t);
-    t->root = root;
+    ocf_parents_init(&t->parents, root);
     t->file = -1;
-}
-
-static void pop(ocf_tree_tar *t, size_t levels)
-{
-    while (t->levels > levels)
-        close(t->folders[--t->levels]);
-    t->parent.size = t->levels ? t->ends[t->levels - 1] : 0;
 }
 
 void ocf_tree_tar_free(ocf_tree_tar *t)
 {
-    pop(t, 0);
+    ocf_parents_free(&t->parents);
     if (t->file >= 0)
         close(t->file);
     free(t->head.data);
-    free(t->parent.data);
     t->file = -1;
     memset(&t->head, 0, sizeof t->head);
-    memset(&t->parent, 0, sizeof t->parent);
 }
 
 static ocf_tar_row row_at(const ocf_tree_tar *t, size_t index)
@@ -69,118 +55,34 @@ int ocf_tree_tar_size(ocf_tree_tar *t, uint64_t *size)
     return OCF_OK;
 }
 
-/* ---- folders on the way to a file ---- */
+/* ---- payload ---- */
 
-/* A component as a string; what would lead out of the folder it is looked up in is refused. */
-static int component(const uint8_t *text, size_t size, char *name)
+static int of_parents(ocf_tree_tar *t, int status)
 {
-    if (size == 0 || size > NAME_MAX || memchr(text, 0, size))
-        return 0;
-    memcpy(name, text, size);
-    name[size] = 0;
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-static int push(ocf_tree_tar *t, const uint8_t *text, size_t size)
-{
-    char name[NAME_MAX + 1];
-    if (!component(text, size, name))
-        return failed(t, OCF_TREE_PATH);
-    int above = t->levels ? t->folders[t->levels - 1] : t->root;
-    int fd = openat(above, name, FOLDER_FLAGS);
-    if (fd < 0)
-        return failed(t, errno);
-    int status = ocf_bytes_append(&t->parent, text, size);
-    if (status == OCF_OK)
-        status = ocf_bytes_append(&t->parent, "/", 1);
-    if (status != OCF_OK) {
-        close(fd);
-        return status;
-    }
-    if (t->levels == OCF_TREE_LEVELS) { /* deeper folders share the last place */
-        close(t->folders[t->levels - 1]);
-        t->levels--;
-    }
-    t->ends[t->levels] = t->parent.size;
-    t->folders[t->levels++] = fd;
-    return OCF_OK;
-}
-
-/* Keep descriptors of the folders a path shares with the one before, open the others. */
-static int reach(ocf_tree_tar *t, const uint8_t *path, size_t size)
-{
-    size_t levels = t->levels;
-    while (levels && (t->ends[levels - 1] > size || memcmp(t->parent.data, path, t->ends[levels - 1]) != 0))
-        levels--;
-    pop(t, levels);
-    for (size_t at = t->parent.size; at < size;) {
-        const uint8_t *slash = memchr(path + at, '/', size - at);
-        size_t length = slash ? (size_t)(slash - path) - at : size - at;
-        OCF_TRY(push(t, path + at, length));
-        at += length + 1;
-    }
-    return OCF_OK;
-}
-
-/* Where the own name of a row begins in its path. */
-static size_t base_of(const uint8_t *path, size_t size)
-{
-    while (size && path[size - 1] != '/')
-        size--;
-    return size;
-}
-
-/* The descriptor of the folder a row is in, and its own name. */
-static int locate(ocf_tree_tar *t, const ocf_tar_row *row, char *name, int *folder)
-{
-    const uint8_t *path = t->heap + row->path_offset;
-    size_t base = base_of(path, row->path_size);
-    OCF_TRY(reach(t, path, base));
-    *folder = t->levels ? t->folders[t->levels - 1] : t->root;
-    return component(path + base, row->path_size - base, name) ? OCF_OK : failed(t, OCF_TREE_PATH);
-}
-
-static int check(ocf_tree_tar *t, const ocf_tar_row *row, const struct stat *s)
-{
-    if (!S_ISREG(s->st_mode))
-        return failed(t, OCF_TREE_KIND);
-    t->actual = (uint64_t)s->st_size;
-    return t->actual == row->size ? OCF_OK : failed(t, OCF_TREE_SIZE);
+    t->error = t->parents.error;
+    t->actual = t->parents.actual;
+    return status;
 }
 
 static int is_whiteout(const ocf_tree_tar *t, const ocf_tar_row *row)
 {
     const uint8_t *path = t->heap + row->path_offset;
-    size_t base = base_of(path, row->path_size);
+    size_t base = ocf_path_base(path, row->path_size);
     return row->path_size - base > 4 && memcmp(path + base, ".wh.", 4) == 0;
 }
 
 /* There is nothing to read, but it has to be there, and to be empty still. */
 static int look_at_empty(ocf_tree_tar *t, const ocf_tar_row *row)
 {
-    char name[NAME_MAX + 1];
-    struct stat s;
-    int folder;
     if (is_whiteout(t, row)) /* made from a difference: there is no such file */
         return OCF_OK;
-    OCF_TRY(locate(t, row, name, &folder));
-    if (fstatat(folder, name, &s, AT_SYMLINK_NOFOLLOW))
-        return failed(t, errno);
-    return check(t, row, &s);
+    return of_parents(t, ocf_parents_look(&t->parents, t->heap, row));
 }
 
 static int open_file(ocf_tree_tar *t, const ocf_tar_row *row)
 {
-    char name[NAME_MAX + 1];
     struct stat s;
-    int folder;
-    OCF_TRY(locate(t, row, name, &folder));
-    t->file = openat(folder, name, FILE_FLAGS);
-    if (t->file < 0)
-        return failed(t, errno == ELOOP || errno == ENXIO ? OCF_TREE_KIND : errno);
-    if (fstat(t->file, &s))
-        return failed(t, errno);
-    OCF_TRY(check(t, row, &s));
+    OCF_TRY(of_parents(t, ocf_parents_open(&t->parents, t->heap, row, &t->file, &s)));
     t->sparse = row->size >= SPARSE_BYTES && (uint64_t)s.st_blocks * 512 < row->size;
     t->left = row->size;
     t->at = t->hole_end = t->data_end = 0;

@@ -5,9 +5,9 @@
  * seconds, towards the past; user and group names are empty.
  *
  * Rows and heap are borrowed, have passed ocf_tar_check_table, and outlive the ocf_tree_tar; so does
- * the root's descriptor. A path of a folder may end with a slash or not. Rows may come in any order;
- * parents of files are reopened as they change, which is cheapest in the order of a tree. Files of
- * size 0 are looked up and not opened; those named .wh.* stand for a removal and for no file.
+ * the root's descriptor. A path of a folder may end with a slash or not. Rows may come in any order,
+ * of which a tree's is the cheapest. Files of size 0 are looked up and not opened; those named .wh.*
+ * stand for a removal and for no file.
  *
  * ocf_tree_tar_fill fills `out` to the end, or as far as there is something: *filled says how far.
  * Return codes: OCF_OK, OCF_NO_MEMORY, OCF_REFUSED with .error (an errno or a reason), .index of the
@@ -16,32 +16,23 @@
 #ifndef OCF_TREE_TAR_H
 #define OCF_TREE_TAR_H
 
-#include "tar.h"
+#include "tree_parents.h"
 
-enum { /* reasons that are no errno */
-    OCF_TREE_KIND = -1,   /* no regular file any more */
-    OCF_TREE_SIZE = -2,   /* .actual bytes when it was opened */
-    OCF_TREE_SHRANK = -3, /* .actual bytes could be read */
-    OCF_TREE_GREW = -4,
-    OCF_TREE_XATTR = -5,  /* a name with an equals sign */
-    OCF_TREE_DEVICE = -6, /* a number that octal digits cannot hold */
-    OCF_TREE_PATH = -7,   /* a component that leads elsewhere */
+enum { /* more reasons that are no errno */
+    OCF_TREE_XATTR = -6,  /* a name with an equals sign */
+    OCF_TREE_DEVICE = -7, /* a number that octal digits cannot hold */
     OCF_TREE_NUL = -8     /* in a path or link target */
 };
-enum { OCF_TREE_LEVELS = 64 };
 
 typedef struct {
     const uint8_t *rows, *heap, *prefix;
     size_t count, prefix_size;
-    int root;
+    ocf_parents parents;
     size_t index;         /* of the row that comes next, or whose payload is being written */
     ocf_bytes head;       /* headers to be written */
     size_t head_at;
     int file, sparse, checked, ended;
     uint64_t left, at, hole_end, data_end, padding;
-    ocf_bytes parent;     /* path of the folder whose descriptors are kept */
-    size_t levels, ends[OCF_TREE_LEVELS]; /* of its components in `parent` */
-    int folders[OCF_TREE_LEVELS];
     int error;
     uint64_t actual;
 } ocf_tree_tar;

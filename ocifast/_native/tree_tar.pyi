@@ -2,6 +2,8 @@ from typing import final
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
+__pyx_capi__: dict[str, object]  # what tree_tar.pxd offers to compiled modules
+
 @final
 class TreeTar:
     def __init__(

@@ -11,7 +11,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from ocifast.spec.digest import Digest
     from ocifast.tree.entry import Entry
 
 __all__ = ["FIELDS", "Change", "ChangeKind"]
@@ -58,9 +57,9 @@ class Change(NamedTuple):
     """Of `FIELDS`, in that order."""
     old_path: bytes = b""
     """Of a rename, where it was."""
-    old_digest: Digest | None = None
-    """Of a regular file's content, where it was found out."""
-    new_digest: Digest | None = None
+    old_digest: str | None = None
+    """Of a regular file's content, as ``sha256:...``, where it was found out."""
+    new_digest: str | None = None
     layer: int | None = None
     """Which layer of the image, from 0, when layers are compared one by one."""
 

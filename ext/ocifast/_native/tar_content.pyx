@@ -19,7 +19,7 @@ from ocifast.errors import StateError
 
 @cython.final
 cdef class ContentDigests:
-    """The digests of the files that a parser meets; feed() after each feed of the parser.
+    """The digests of the files that a parser meets; feed() after each of its feeds, then take().
 
     Nobody else may use the parser during a feed.
     """
@@ -27,26 +27,28 @@ cdef class ContentDigests:
     cdef ocf_content content
     cdef TarParser parser
     cdef uint64_t offset
-    cdef bint busy
+    cdef bint busy, closed
 
     def __cinit__(self):
         memset(&self.content, 0, sizeof(self.content))
+        self.closed = True
 
     def __init__(self, parser: TarParser) -> None:
         if self.parser is not None:
             raise StateError("the digests are already initialised")
         cdef Sha256 fresh = Sha256()
         ocf_content_init(&self.content, sha256_update_many, &fresh.ctx)
-        self.parser, self.offset = parser, parser.offset
+        self.parser, self.offset, self.closed = parser, parser.offset, False
 
     def __dealloc__(self):
         ocf_content_free(&self.content)
 
-    def feed(self, piece: object) -> None:
+    def feed(self, const unsigned char[::1] piece not None) -> None:
         """Hash what of a piece is of files; the parser was fed with it just before."""
-        cdef const unsigned char[::1] data = piece
-        cdef size_t size = <size_t>data.shape[0], count
+        cdef size_t size = <size_t>piece.shape[0], count
         cdef int status
+        if self.closed:
+            raise StateError("the digests were taken, or feeding them has failed")
         if size == 0:
             return
         if self.busy or self.parser.busy or self.parser.tar.core.offset != self.offset + size:
@@ -57,17 +59,21 @@ cdef class ContentDigests:
         self.busy = self.parser.busy = True
         with nogil:
             status = ocf_content_feed(
-                &self.content, &data[0], size, self.offset, rows.data, count, heap.data
+                &self.content, &piece[0], size, self.offset, rows.data, count, heap.data
             )
         self.busy = self.parser.busy = False
         self.offset += size
+        self.closed = status != OCF_OK
         if status == OCF_NO_MEMORY:
             raise MemoryError
         if status != OCF_OK:
-            raise StateError("the parser was fed with more than these pieces")
+            raise StateError("the parser was fed with more, or its table was taken")
 
     def take(self) -> HeapBytes:
         """Move out 32 bytes a row, zeros for what is no file; before the table is taken."""
         if self.busy:
             raise StateError("another thread is feeding the digests")
+        if self.closed:
+            raise StateError("the digests were taken, or feeding them has failed")
+        self.closed = True
         return take_over(&self.content.digests)

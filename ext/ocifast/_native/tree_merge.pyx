@@ -6,7 +6,7 @@ more; every later call raises StateError.
 
 cimport cython
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_tar_row, take_over
 
@@ -75,8 +75,9 @@ cdef class TreeMerge:
         """The path of the row it has come to, for a person."""
         rows, heap = self.kept[len(self.kept) - 1]
         cdef const unsigned char[::1] view = rows
-        cdef const ocf_tar_row *row
-        row = <const ocf_tar_row *>(&view[0] + self.merge.index * sizeof(ocf_tar_row))
+        cdef ocf_tar_row row
+        # it may not be aligned
+        memcpy(&row, &view[0] + self.merge.index * sizeof(row), sizeof(row))
         return os.fsdecode(bytes(heap[row.path_offset:row.path_offset + row.path_size]))
 
     def apply(self, rows: object, heap: object, *, as_entries: bool = False) -> None:
@@ -88,8 +89,8 @@ cdef class TreeMerge:
             FormatError: The table is not sound, or a path leads nowhere.
             LimitExceeded: The tree has too many entries.
         """
-        check_table(rows, heap)
         self.begin()
+        check_table(rows, heap)
         kept = memoryview(rows).cast("B"), memoryview(heap).cast("B")
         self.kept.append(kept)
         cdef const unsigned char[::1] row_view = kept[0], heap_view = kept[1]
@@ -134,6 +135,8 @@ cdef class TreeMerge:
         found = (
             take_over(&self.merge.rows), take_over(&self.merge.heap), take_over(&self.merge.source)
         )
+        cdef uint64_t unmatched = self.merge.unmatched, dangling = self.merge.dangling
         ocf_merge_free(&self.merge)
+        self.merge.unmatched, self.merge.dangling = unmatched, dangling
         self.kept.clear()
         return found

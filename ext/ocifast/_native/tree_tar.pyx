@@ -109,18 +109,24 @@ cdef class TreeTar:
 
 cdef object failure(ocf_tree_tar *tar):
     """What is wrong with the row the tar has come to."""
+    return tree_failure(tar.rows, tar.heap, tar.index, tar.error, tar.actual)
+
+
+cdef object tree_failure(
+    const uint8_t *rows, const uint8_t *heap, size_t index, int error, uint64_t actual
+):
     cdef ocf_tar_row row
-    memcpy(&row, tar.rows + tar.index * sizeof(row), sizeof(row))
+    memcpy(&row, rows + index * sizeof(row), sizeof(row))
     # copies, for a person
-    name = os.fsdecode(<bytes>tar.heap[row.path_offset:row.path_offset + row.path_size])
-    if tar.error > 0:
-        return OSError(tar.error, os.strerror(tar.error), name)
-    if tar.error == OCF_TREE_SIZE:
-        reason = f"it had {row.size} bytes when it was listed, and has {tar.actual} now"
-    elif tar.error == OCF_TREE_SHRANK:
-        reason = f"it shrank while it was being read: {tar.actual} of {row.size} bytes are left"
+    name = os.fsdecode(<bytes>heap[row.path_offset:row.path_offset + row.path_size])
+    if error > 0:
+        return OSError(error, os.strerror(error), name)
+    if error == OCF_TREE_SIZE:
+        reason = f"it had {row.size} bytes when it was listed, and has {actual} now"
+    elif error == OCF_TREE_SHRANK:
+        reason = f"it shrank while it was being read: {actual} of {row.size} bytes are left"
     else:
-        reason = REASONS[tar.error]
+        reason = REASONS[error]
     return TreeError(name, reason)
 
 
