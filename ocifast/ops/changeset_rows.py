@@ -51,13 +51,17 @@ def changeset_of(a: EntryTable, b: EntryTable, pairs: Array, changed: Array) -> 
     is_other = np.zeros(len(b), dtype=bool)
     is_other[inodes[taken]] = True
     taken |= is_other[inodes]
-    gone, folders = _topmost(a, b, pairs, differ[differ[:, 1] < 0, 0])
-    is_opaque = _opaque(pairs, taken, folders, parents)
-    names = list(_whiteouts(a, b, gone, folders, is_opaque, parents))
+    is_gone = np.zeros(len(a), dtype=bool)
+    is_gone[differ[differ[:, 1] < 0, 0]] = True
+    gone, folders = _topmost(a, b, pairs, np.flatnonzero(is_gone))
     inside = taken.astype(np.int64)
-    inside[[folder for _, folder in names if folder >= 0]] += 1
+    inside[folders[folders >= 0]] += 1
     sum_up(parents.data, inside.data)
-    return Changeset(np.flatnonzero(inside), names)
+    taken = inside != 0
+    is_opaque = _opaque(_kept(a, pairs, taken, is_gone), pairs, folders, parents)
+    return Changeset(
+        np.flatnonzero(taken), list(_whiteouts(a, b, gone, folders, is_opaque, parents))
+    )
 
 
 def _topmost(a: EntryTable, b: EntryTable, pairs: Array, gone: Array) -> tuple[Array, Array]:
@@ -74,7 +78,20 @@ def _topmost(a: EntryTable, b: EntryTable, pairs: Array, gone: Array) -> tuple[A
     return gone[stays], folders[stays]
 
 
-def _opaque(pairs: Array, taken: Array, folders: Array, parents: Array) -> Array:
+def _kept(a: EntryTable, pairs: Array, taken: Array, is_gone: Array) -> Array:
+    """Flag folders of `a` with something in them that is neither gone nor written anew."""
+    import numpy as np
+
+    both = pairs[(pairs >= 0).all(axis=1)]
+    is_other = is_gone.copy()
+    is_other[both[taken[both[:, 1]], 0]] = True
+    kept = (~is_other).astype(np.int64)
+    own = kept.copy()
+    sum_up(parents_of(a).data, kept.data)
+    return np.asarray(kept != own)
+
+
+def _opaque(kept: Array, pairs: Array, folders: Array, parents: Array) -> Array:
     """Flag folders all of whose old content is gone or written anew: one whiteout does for all.
 
     Not the root: engines agree least about what is opaque there. What is below one has none of its
@@ -82,13 +99,11 @@ def _opaque(pairs: Array, taken: Array, folders: Array, parents: Array) -> Array
     """
     import numpy as np
 
-    both = pairs[(pairs >= 0).all(axis=1), 1]
-    kept = np.zeros(len(parents), dtype=np.int64)
-    kept[both[~taken[both]]] = 1
-    own = kept.copy()
-    sum_up(parents.data, kept.data)
+    both = pairs[(pairs >= 0).all(axis=1)]
+    keeps = np.zeros(len(parents), dtype=bool)
+    keeps[both[:, 1]] = kept[both[:, 0]]
     removed = np.bincount(folders[folders >= 0], minlength=len(parents))
-    is_opaque = (removed >= WORTH_OPAQUE) & (kept == own)
+    is_opaque = (removed >= WORTH_OPAQUE) & ~keeps
     below = is_opaque.astype(np.uint8)
     spread_down(parents.data, below.data)
     inside = (parents >= 0) & (below[parents] != 0)
