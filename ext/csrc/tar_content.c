@@ -19,13 +19,15 @@ void ocf_content_free(ocf_content *c)
     memset(&c->digests, 0, sizeof c->digests);
 }
 
-/* Digests of the files that wait, each to its row. */
+/* Digests of the files that wait, each to its row; and what waits of streams that go on. */
 static void flush(ocf_content *c)
 {
     uint8_t out[OCF_CONTENT_AT_ONCE * OCF_SHA256_DIGEST];
-    if (c->held == 0)
+    if (c->held + c->going_on == 0)
         return;
-    c->update(c->lanes, c->held);
+    memcpy(c->lanes + c->held, c->also, c->going_on * sizeof *c->also);
+    c->update(c->lanes, c->held + c->going_on);
+    c->going_on = 0;
     ocf_toc_digests(c->update, c->streams, c->held, out);
     for (size_t i = 0; i < c->held; i++)
         memcpy(c->digests.data + c->rows[i] * OCF_SHA256_DIGEST, out + i * OCF_SHA256_DIGEST, OCF_SHA256_DIGEST);
@@ -100,7 +102,7 @@ static int take(ocf_content *c, const ocf_tar_row *row, const uint8_t *heap, con
     } else if (ends) {
         end_file(c, &c->whole, data, some);
     } else {
-        hash_now(c, data, some);
+        c->also[c->going_on++] = (ocf_sha256_lane){&c->whole, data, some};
     }
     return ends;
 }
@@ -117,6 +119,8 @@ int ocf_content_feed(ocf_content *c, const uint8_t *piece, size_t size, uint64_t
         memset(c->digests.data + known, 0, count * OCF_SHA256_DIGEST - known);
         c->digests.size = count * OCF_SHA256_DIGEST;
     }
+    if (c->everything)
+        c->also[c->going_on++] = (ocf_sha256_lane){c->everything, piece, size};
     for (; c->next < count; c->next++) {
         memcpy(&row, rows + c->next * sizeof row, sizeof row);
         if (row.type != '0')
@@ -124,8 +128,10 @@ int ocf_content_feed(ocf_content *c, const uint8_t *piece, size_t size, uint64_t
         uint64_t at = row.payload_offset + (c->is_open ? c->taken : 0);
         if (row.stored_size && at >= base + size)
             break;
-        if (row.stored_size && at < base)
+        if (row.stored_size && at < base) {
+            c->going_on = c->held = 0;
             return OCF_REFUSED;
+        }
         begin_file(c);
         uint64_t skip = row.stored_size ? at - base : 0;
         if (!take(c, &row, heap, piece + skip, size - skip))

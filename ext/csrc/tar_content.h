@@ -2,7 +2,8 @@
  *
  * It is fed the pieces a parser was fed just before, with all rows the parser has by then. A file in
  * one piece is hashed beside its neighbours, one over several goes on from piece to piece; of a
- * sparse file the holes are hashed as zeros, so the digest is that of the file.
+ * sparse file the holes are hashed as zeros, so the digest is that of the file. Beside them the
+ * stream itself can be hashed, which costs less here than alone: it keeps a lane full.
  *
  * One stream's; ocf_content_init before, ocf_content_free after. `digests` holds 32 bytes a row, zeros
  * where there is no file (a directory, a link). Returns OCF_OK, OCF_NO_MEMORY, or OCF_REFUSED when a
@@ -14,11 +15,12 @@
 #include "tar.h"
 #include "toc_hash.h"
 
-enum { OCF_CONTENT_AT_ONCE = 32 };
+enum { OCF_CONTENT_AT_ONCE = 128, OCF_CONTENT_LANES = OCF_CONTENT_AT_ONCE + 2 };
 
 typedef struct {
     ocf_update_many update;
     ocf_sha256 fresh;
+    ocf_sha256 *everything; /* of the stream itself, where that is wanted; the caller's */
     size_t next;            /* the first row that is not done */
     int is_open;            /* its hash has begun */
     uint64_t taken, filled; /* of it: bytes of payload; of a sparse file, bytes that are hashed */
@@ -26,8 +28,8 @@ typedef struct {
     ocf_sha256 whole;
     ocf_bytes digests;
     ocf_sha256 streams[OCF_CONTENT_AT_ONCE]; /* files that end in this piece */
-    ocf_sha256_lane lanes[OCF_CONTENT_AT_ONCE];
-    size_t rows[OCF_CONTENT_AT_ONCE], held;
+    ocf_sha256_lane lanes[OCF_CONTENT_LANES], also[2]; /* the others: of streams that go on */
+    size_t rows[OCF_CONTENT_AT_ONCE], held, going_on;
 } ocf_content;
 
 void ocf_content_init(ocf_content *c, ocf_update_many update, const ocf_sha256 *fresh);

@@ -112,7 +112,8 @@ static int put_xattrs(flattening *f, const uint8_t *run, size_t size)
     }
     xattr_of *all = (xattr_of *)f->xattrs.data;
     size_t count = f->xattrs.size / sizeof *all;
-    qsort(all, count, sizeof *all, by_xattr);
+    if (count > 1)
+        qsort(all, count, sizeof *all, by_xattr);
     for (size_t i = 0; i < count; i++) {
         if (i + 1 < count && all[i].name_size == all[i + 1].name_size
             && memcmp(all[i].name, all[i + 1].name, all[i].name_size) == 0)

@@ -48,6 +48,11 @@ static int is_no_entry(const ocf_tar_row *row) /* W07 */
 
 typedef struct { uint32_t depth, row; } replaced_link;
 
+static int is_no_folder(const ocf_tar_row *row) /* one that is implied may well be behind a link */
+{
+    return is_no_entry(row) || row->flags & OCF_FLAG_IMPLIED;
+}
+
 static uint32_t depth_of(const cut_path *name)
 {
     ocf_path_rest rest = {name->path, name->path + name->folder_size};
@@ -86,7 +91,7 @@ static int drop_replaced_links(ocf_merge *m, uint32_t layer, size_t count, const
     for (size_t i = 0; i < count; i++) {
         ocf_tar_row row = ocf_merge_row(m, layer, (uint32_t)i);
         cut_path name = cut(heap + row.path_offset, row.path_size);
-        if (row.type != '5' || is_no_entry(&row) || link_below(m, &name) == OCF_MERGE_NONE)
+        if (row.type != '5' || is_no_folder(&row) || link_below(m, &name) == OCF_MERGE_NONE)
             continue;
         replaced_link found = {depth_of(&name), (uint32_t)i};
         OCF_TRY(ocf_bytes_append(&m->scratch, &found, sizeof found));

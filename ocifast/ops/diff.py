@@ -234,13 +234,25 @@ class Reading:
         return found
 
     def _kept(self, a: EffectiveTree, b: EffectiveTree, pairs: Array) -> list[bool]:
-        """Which pairs no pattern leaves out; only what may differ is asked about."""
+        """Which pairs no pattern leaves out, nor a folder they are in; asked of what may differ."""
         assert self._keep is not None
-        kept = []
+        kept, folders = [], {b"": True}
         for row_a, row_b in pairs.tolist():
-            entry = a.table[row_a] if row_a >= 0 else b.table[row_b]
-            kept.append(self._keep(entry.path.rstrip(b"/"), entry.path.endswith(b"/")))
+            path = a.table[row_a].path if row_a >= 0 else b.table[row_b].path
+            name = path.rstrip(b"/")
+            stays = self._keeps_folder(name.rpartition(b"/")[0], folders)
+            kept.append(stays and self._keep(name, path.endswith(b"/")))
         return kept
+
+    def _keeps_folder(self, folder: bytes, known: dict[bytes, bool]) -> bool:
+        """Ask from the top down: what is below a folder that is left out is left out."""
+        assert self._keep is not None
+        if folder not in known:
+            above = [folder[:at] for at, byte in enumerate(folder) if byte == ord("/")]
+            stays = True
+            for each in (*above, folder):
+                stays = known.setdefault(each, stays and self._keep(each, True))  # noqa: FBT003
+        return known[folder]
 
 
 def _shared(a: Iterable[SideLayer], b: Iterable[SideLayer]) -> int:

@@ -156,7 +156,9 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
 
     With `contents` the digest of each file is found out too; it needs the table.
     """
-    spec = {"limits": asdict(limits), "profile": profile, "table": table, "contents": contents}
+    spec: dict[str, Any] = {"limits": asdict(limits), "profile": profile, "table": table}
+    if contents:
+        spec["contents"] = "inline" if len(sources) >= engine.workers else "beside"
     if expected is not None and len(expected) != len(sources):
         msg = f"{len(expected)} expected descriptors for {len(sources)} sources"
         raise ValueError(msg)

@@ -6,6 +6,7 @@ from ocifast._native.tar cimport ocf_bytes
 cdef extern from "tar_content.h" nogil:
     ctypedef void (*ocf_update_many)(const ocf_sha256_lane *lanes, size_t n) noexcept nogil
     ctypedef struct ocf_content:
+        ocf_sha256 *everything
         ocf_bytes digests
     void ocf_content_init(ocf_content *c, ocf_update_many update, const ocf_sha256 *fresh)
     void ocf_content_free(ocf_content *c)
