@@ -29,6 +29,7 @@ from ocifast.cli.convert_table import table_lines
 MB = 1_000_000
 SHARES = {"standard library": 0.25, "shared libraries": 0.5, "packages and data": 0.25}
 LONGEST_FILE = 32 * MB
+LEAVE_OUT = ("__pycache__", "site-packages", "dist-packages")
 
 
 class Packed(NamedTuple):
@@ -233,7 +234,7 @@ def main() -> int:
         )
         differs = hash_and_compare(layers, paths, diff_ids, workers)
         differs = differs or convert_and_verify(folder / "image.tar", folder / "images", diff_ids)
-        return differs or pack_and_hash(folder)
+        return differs or pack_and_hash(folder) or diff_both(folder)
 
 
 def convert_and_verify(archive: Path, folder: Path, diff_ids: list[str]) -> int:
@@ -259,10 +260,9 @@ def pack_and_hash(folder: Path) -> int:
     print(f"\nocifast pack {tree} -o LAYER")
     row = "  {:<12} {:>9} {:>9} {:>8} {:>7}  {:<20} {:<20}".format
     print(row("compress", "stored MB", "tar MB", "entries", "s", "digest", "diff_id"))
-    leave_out = ("__pycache__", "site-packages", "dist-packages")
     wrong = 0
     for compress in ("none", "zstd", "gzip"):
-        made = ocifast.pack_layer(tree, folder / compress, compress=compress, exclude=leave_out)
+        made = ocifast.pack_layer(tree, folder / compress, compress=compress, exclude=LEAVE_OUT)
         found = ocifast.hash_layer(folder / compress, profile="strict")
         print(
             row(
@@ -279,6 +279,27 @@ def pack_and_hash(folder: Path) -> int:
     if wrong:
         print("  WRONG: a layer is not what it was packed as", file=sys.stderr)
     return int(wrong)
+
+
+def diff_both(folder: Path) -> int:
+    """Diff what has to be the same: a tree and its layer, an image before and after conversion."""
+    tree = sysconfig.get_path("stdlib")
+    pairs = {
+        "a tree and a layer of it": (tree, folder / "zstd"),
+        "an archive and what it became": (folder / "image.tar", f"oci:{folder / 'images'}"),
+    }
+    print("\nocifast diff A B")
+    wrong = 0
+    for title, pair in pairs.items():
+        started = time.perf_counter()
+        with ocifast.diff(*pair, exclude=LEAVE_OUT) as found:
+            seconds = time.perf_counter() - started
+            same = f"{found.totals.same:,} entries the same, {found.totals.changes} differ"
+            print(f"  {title}: {same}, {seconds:.2f} s")
+            wrong |= bool(found)
+    if wrong:
+        print("  WRONG: what is the same differs", file=sys.stderr)
+    return wrong
 
 
 def hash_and_compare(
