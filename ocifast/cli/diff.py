@@ -6,6 +6,7 @@ no difference, 1 for some, and above that for trouble.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from itertools import islice
@@ -18,10 +19,11 @@ from ocifast.cli.arguments import (
     engine_of,
     limits_of,
 )
-from ocifast.cli.failure import EXIT_DIFFERS
+from ocifast.cli.failure import EXIT_DIFFERS, EXIT_REFUSED, about, error_object, exit_code
 from ocifast.cli.output import emit, is_terminal, json_line, say, shown, text_of
 from ocifast.cli.quantity import size_text
 from ocifast.cli.whole_file import check_path, write_whole
+from ocifast.errors import OcifastError
 
 if TYPE_CHECKING:
     import argparse
@@ -116,9 +118,26 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the verb; returns the exit code."""
+    _check(arguments)
+    try:
+        return _compare(arguments)
+    except OcifastError as error:
+        return _failed(error, as_json=arguments.json)
+
+
+def _failed(error: OcifastError, *, as_json: bool) -> int:
+    """Say what is wrong, and with which layer; 1 would say that there is a difference."""
+    code = EXIT_REFUSED if exit_code(error) == EXIT_DIFFERS else exit_code(error)
+    message = about("", error)
+    if as_json:
+        emit(json_line({**error_object(None, error), "message": message, "exit_code": code}))
+    say(message)
+    return code
+
+
+def _compare(arguments: Namespace) -> int:
     from ocifast.ops.diff import diff
 
-    _check(arguments)
     options = {
         "ignore": _fields(arguments.ignore),
         "exclude": (*arguments.exclude, *_patterns(arguments.ignore_file)),
@@ -165,6 +184,9 @@ def _check(arguments: Namespace) -> None:
     for path in (arguments.html, arguments.layer_out):
         if path is not None:
             check_path(path)
+    layer = arguments.layer_out
+    if layer is not None and os.path.lexists(layer) and not arguments.overwrite:
+        raise FileExistsError(errno.EEXIST, "it is there already (see --overwrite)", layer)
 
 
 def _fields(given: list[str]) -> tuple[str, ...]:

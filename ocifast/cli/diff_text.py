@@ -43,11 +43,18 @@ def _compared(
     left, right = _lines(old), _lines(new)
     if left is None or right is None:
         sizes = part.a.table[row_a].size, part.b.table[row_b].size
-        why = "is too long to be shown" if max(sizes) > MOST_BYTES else "is not text"
+        why = "is not text"
+        if max(sizes) > MOST_BYTES:
+            why = "is too long to be shown"
+        elif old is None or new is None:
+            why = "is not at hand to be shown"
         yield f"{name} {why}\n"
         return
-    for line in unified_diff(left, right, f"a/{name}", f"b/{name}", lineterm=""):
-        yield f"{printable(line)}\n"
+    for line in unified_diff(left, right, f"a/{name}", f"b/{name}"):
+        body = line.removesuffix("\n")
+        yield f"{body[:1]}{printable(body[1:].expandtabs())}\n"
+        if body == line:
+            yield "\\ No newline at end of file\n"
 
 
 def _lines(content: bytes | None) -> list[str] | None:
@@ -57,4 +64,5 @@ def _lines(content: bytes | None) -> list[str] | None:
         text = content.decode()
     except UnicodeDecodeError:
         return None
-    return [line.expandtabs() for line in text.split("\n")]
+    *lines, last = text.split("\n")  # nothing else ends a line
+    return [f"{line}\n" for line in lines] + ([last] if last else [])

@@ -12,9 +12,11 @@ from ocifast.cli.arguments import (
     engine_of,
     limits_of,
 )
+from ocifast.cli.failure import about, error_object, exit_code
 from ocifast.cli.output import emit, json_line, say
 from ocifast.cli.quantity import size_text
 from ocifast.cli.whole_file import check_path
+from ocifast.errors import OcifastError
 
 if TYPE_CHECKING:
     import argparse
@@ -56,13 +58,19 @@ def run(arguments: Namespace) -> int:
     check_path(path)
     if os.path.lexists(path) and not arguments.overwrite:
         raise FileExistsError(errno.EEXIST, "it is there already (see --overwrite)", path)
-    with engine_of(arguments) as engine:
-        index = index_layer(
-            0 if arguments.layer == "-" else arguments.layer,
-            profile=arguments.profile,
-            limits=limits_of(arguments),
-            engine=engine,
-        )
+    try:
+        with engine_of(arguments) as engine:
+            index = index_layer(
+                0 if arguments.layer == "-" else arguments.layer,
+                profile=arguments.profile,
+                limits=limits_of(arguments),
+                engine=engine,
+            )
+    except OcifastError as error:
+        if arguments.json:
+            emit(json_line(error_object(arguments.layer, error)))
+        say(about(arguments.layer, error))
+        return exit_code(error)
     save_index(index, path, overwrite=arguments.overwrite)
     if arguments.json:
         emit(json_line({"schema": "ocifast.index/1", **index.to_dict(), "index": path}))

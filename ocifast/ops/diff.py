@@ -24,8 +24,8 @@ from ocifast.ops.document_diff import compare_documents
 from ocifast.ops.effective_tree import EffectiveTree, TreeLayer, of_folder, of_layers
 from ocifast.ops.image import platform_of
 from ocifast.ops.layer_index import read_layers
+from ocifast.ops.path_filter import PathFilter
 from ocifast.ops.renames import find_renames
-from ocifast.ops.tree_selection import selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,7 +113,7 @@ class Reading:
         self._options = options
         self._engine = engine
         self.notes: list[str] = []
-        self._keep = selection(options.patterns, None)
+        self._filter = PathFilter(options.patterns)
         if options.quick:
             self.notes.append("quick: content was not read; size and time stand for it")
 
@@ -220,39 +220,20 @@ class Reading:
         counted = self._options.mask
         alone: Array = np.asarray((pairs < 0).any(axis=1))
         maybe = np.flatnonzero(alone | ((masks & (counted | tree_join.UNREAD)) != 0))
-        if self._keep is not None:
-            maybe = maybe[self._kept(a, b, pairs[maybe])]
+        if self._filter:
+            maybe = maybe[self._filter.in_folders(a.table, b.table, pairs[maybe])]
         if len(unread) and counted & MASKS["content"] and not self._options.quick:
             unread = unread[np.isin(unread[:, 0], maybe)]
             differs = differing_content(a, b, unread[:, 1:])
             masks[unread[differs, 0]] |= MASKS["content"]
         masks &= counted
         changed = maybe[alone[maybe] | (masks[maybe] != 0)]
+        if self._filter:
+            changed = changed[self._filter.kept(a.table, b.table, pairs[changed])]
         found = TreeDiff(a, b, pairs, masks, changed)
         if self._options.renames:
             find_renames(found, counted)
         return found
-
-    def _kept(self, a: EffectiveTree, b: EffectiveTree, pairs: Array) -> list[bool]:
-        """Which pairs no pattern leaves out, nor a folder they are in; asked of what may differ."""
-        assert self._keep is not None
-        kept, folders = [], {b"": True}
-        for row_a, row_b in pairs.tolist():
-            path = a.table[row_a].path if row_a >= 0 else b.table[row_b].path
-            name = path.rstrip(b"/")
-            stays = self._keeps_folder(name.rpartition(b"/")[0], folders)
-            kept.append(stays and self._keep(name, path.endswith(b"/")))
-        return kept
-
-    def _keeps_folder(self, folder: bytes, known: dict[bytes, bool]) -> bool:
-        """Ask from the top down: what is below a folder that is left out is left out."""
-        assert self._keep is not None
-        if folder not in known:
-            above = [folder[:at] for at, byte in enumerate(folder) if byte == ord("/")]
-            stays = True
-            for each in (*above, folder):
-                stays = known.setdefault(each, stays and self._keep(each, True))  # noqa: FBT003
-        return known[folder]
 
 
 def _shared(a: Iterable[SideLayer], b: Iterable[SideLayer]) -> int:

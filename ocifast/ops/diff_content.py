@@ -41,10 +41,12 @@ def differing_content(a: EffectiveTree, b: EffectiveTree, rows: Array) -> Array:
     import numpy as np
 
     if a.root is not None and b.root is not None:
-        rows = np.ascontiguousarray(rows, dtype=np.uint32)
+        keys = rows[:, 0].astype(np.uint64) << np.uint64(32) | rows[:, 1].astype(np.uint64)
+        _, first, of_each = np.unique(keys, return_index=True, return_inverse=True)
+        rows = np.ascontiguousarray(rows[first], dtype=np.uint32)  # a file may have several names
         sizes = a.table.array["size"][rows[:, 0]]
         flags = _in_threads(lambda part: _compare(a, b, rows[part]), sizes)
-        return column(b"".join(flags), "u1").astype(bool)
+        return column(b"".join(flags), "u1").astype(bool)[of_each]
     for tree, side in ((a, 0), (b, 1)):
         know_digests(tree, np.unique(rows[:, side]))
     left, right = _digests(a)[rows[:, 0]], _digests(b)[rows[:, 1]]

@@ -86,6 +86,8 @@ def open_side(
         return _of_image(given)
     if hasattr(given, "as_layer"):
         return _of_index(given)  # type: ignore[arg-type]
+    if given is None:
+        raise TypeError("a NoneType is no side of a diff")
     if not isinstance(given, (str, os.PathLike)):
         return TreeSide("<layer>", "layer", [SideLayer("<layer>", given)])
     ref = os.fsdecode(given)
