@@ -20,9 +20,7 @@ from ocifast.ops.diff_content import differing_content
 from ocifast.ops.diff_options import MASKS, DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
 from ocifast.ops.difference import Diff, TreeDiff
-from ocifast.ops.document_diff import compare_documents
 from ocifast.ops.effective_tree import EffectiveTree, TreeLayer, of_folder, of_layers
-from ocifast.ops.image import platform_of
 from ocifast.ops.layer_index import read_layers
 from ocifast.ops.path_filter import PathFilter
 from ocifast.ops.renames import find_renames
@@ -87,6 +85,8 @@ def diff(
         parts = reading.layer_by_layer(*sides) if chosen.layers else reading.whole(*sides)
         documents: tuple[DocumentChange, ...] = ()
         if sides[0].image is not None and sides[1].image is not None:
+            from ocifast.ops.document_diff import compare_documents  # of images only
+
             documents = tuple(compare_documents(sides[0].image, sides[1].image, chosen))
         return Diff(
             sides,
@@ -101,6 +101,8 @@ def diff(
 def _check_platforms(a: TreeSide, b: TreeSide, options: DiffOptions) -> None:
     if a.image is None or b.image is None or options.platform is not None:
         return
+    from ocifast.ops.image import platform_of
+
     left, right = platform_of(a.image), platform_of(b.image)
     if left.architecture and right.architecture and str(left) != str(right):
         raise PlatformMismatch(a.name, str(left), b.name, str(right))

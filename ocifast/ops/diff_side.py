@@ -17,13 +17,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocifast.codecs import SNIFF_BYTES, sniff
-from ocifast.errors import StoreError
+from ocifast.errors import LimitExceeded, StoreError, TarError
 from ocifast.ops.archive_sniff import HEAD_BYTES, may_hold_images
-from ocifast.ops.image import open_image
 from ocifast.ops.index_file import is_index, load_index
 from ocifast.ops.source import Window
-from ocifast.transports.base import Image
-from ocifast.transports.reference import TRANSPORT_NAMES, ImageReference
 
 if TYPE_CHECKING:
     import contextlib
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from ocifast.ops.source import Source
     from ocifast.spec.descriptor import Descriptor
     from ocifast.spec.digest import Digest
-    from ocifast.transports.base import StoredLayer
+    from ocifast.transports.base import Image, StoredLayer
 
     Given: TypeAlias = "str | os.PathLike[str] | Image | LayerIndex | Source"
 
@@ -82,8 +79,8 @@ def open_side(
         OcifastError: It is malformed, or there is no such image.
         OSError: It is not there, or cannot be read.
     """
-    if isinstance(given, Image):
-        return _of_image(given)
+    if hasattr(given, "config_raw"):
+        return _of_image(given)  # type: ignore[arg-type]
     if hasattr(given, "as_layer"):
         return _of_index(given)  # type: ignore[arg-type]
     if given is None:
@@ -93,7 +90,7 @@ def open_side(
     ref = os.fsdecode(given)
     if ref == "-":
         return TreeSide("-", "layer", [SideLayer("-", STDIN)])
-    if ref.partition(":")[0] in TRANSPORT_NAMES:
+    if _names_transport(ref):
         return _of_image(_image(_met_once(ref, stack), platform, options), ref)
     return _of_path(ref, platform, options, stack)
 
@@ -113,16 +110,26 @@ def _of_path(
         root = os.open(path, FOLDER)
         stack.callback(os.close, root)
         return TreeSide(path, "folder", root=root)
-    if stat.S_ISREG(mode):
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-        if is_index(head):
-            return _of_index(_loaded(path))
-        if sniff(head[:SNIFF_BYTES]) == "identity" and may_hold_images(head):
-            try:
-                return _of_image(_image(path, platform, options), path)
-            except StoreError:  # a tar that holds no image is a layer
-                pass
+    return _of_file(path, platform, options) if stat.S_ISREG(mode) else _layer(path)
+
+
+def _of_file(path: str, platform: str | None, options: DiffOptions) -> TreeSide:
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    if is_index(head):
+        return _of_index(_loaded(path), path)
+    if sniff(head[:SNIFF_BYTES]) == "identity" and may_hold_images(head):
+        try:
+            return _of_image(_image(path, platform, options), path)
+        except (TarError, LimitExceeded):  # of a layer more may be read, and more is said
+            pass
+        except StoreError as error:  # a tar that holds no image is a layer
+            if error.name:  # something of an image is wrong
+                raise
+    return _layer(path)
+
+
+def _layer(path: str) -> TreeSide:
     return TreeSide(path, "layer", [SideLayer(path, path)])
 
 
@@ -140,12 +147,22 @@ def _loaded(path: str) -> LayerIndex:
         raise StoreError(path, "", str(error)) from None
 
 
-def _of_index(index: LayerIndex) -> TreeSide:
+def _of_index(index: LayerIndex, path: str = "") -> TreeSide:
     layer = SideLayer(index.path, None, diff_id=index.diff_id, index=index)
-    return TreeSide(index.path, "index", [layer])
+    return TreeSide(path or index.path, "index", [layer])
+
+
+def _names_transport(ref: str) -> bool:
+    if ":" not in ref:
+        return False
+    from ocifast.transports.reference import TRANSPORT_NAMES  # all that images need: 50 ms
+
+    return ref.partition(":")[0] in TRANSPORT_NAMES
 
 
 def _image(ref: str, platform: str | None, options: DiffOptions) -> Image:
+    from ocifast.ops.image import open_image
+
     return open_image(ref, platform=platform, profile=options.profile, limits=options.limits)
 
 
@@ -156,14 +173,19 @@ def _of_image(image: Image, name: str | None = None) -> TreeSide:
 
 def _side_layer(image: Image, layer: StoredLayer) -> SideLayer:
     location = layer.location
-    if location is None or location.open is None:
+    if location is None:
         raise StoreError(image.store, layer.name, "this layer is not there to be read")
+    if location.open is None:
+        reason = "a layer of an archive that is compressed: decompress the archive first"
+        raise StoreError(image.store, layer.name, reason)
     window = Window(layer.name, location.open, location.offset, location.size)
     return SideLayer(layer.name, window, layer.descriptor, layer.diff_id)
 
 
 def _met_once(ref: str, stack: contextlib.ExitStack) -> str:
     """Put an archive that comes by standard input where it can be read more than once."""
+    from ocifast.transports.reference import ImageReference
+
     reference = ImageReference.parse(ref)
     if reference.path != "-":
         return ref

@@ -23,7 +23,6 @@ from ocifast.formats.tar import FIELDS, ROW, EntryTable
 from ocifast.ops.effective_tree import DIGEST_BYTES
 from ocifast.ops.layer_index import LayerIndex
 from ocifast.spec.digest import Digest
-from ocifast.transports.pending_file import PendingFile, named
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -72,6 +71,8 @@ def save_index(index: LayerIndex, path: str | os.PathLike[str], *, overwrite: bo
         FileExistsError: It is there, and is not to be replaced.
         OSError: It cannot be written.
     """
+    from ocifast.transports.pending_file import PendingFile, named  # reading needs none: 30 ms
+
     folder, base = os.path.split(os.fspath(path))
     with named(os.fspath(path)):
         descriptor = os.open(folder or ".", _FOLDER)
