@@ -14,7 +14,6 @@ from ocifast.ops.columns import parents_of
 if TYPE_CHECKING:
     from ocifast.ops.columns import Array
     from ocifast.ops.difference import TreeDiff
-    from ocifast.ops.effective_tree import EffectiveTree
 
 __all__ = ["FolderGrowth", "folder_growth"]
 
@@ -76,8 +75,11 @@ def _of_part(part: TreeDiff, most: int) -> list[tuple[bytes, int, int]]:
         (part.b, pairs[came, 1], growth[came]),
         (part.a, pairs[~came, 0], growth[~came]),
     ):
-        grown = _summed(tree, rows, np.maximum(values, 0))
-        shrunk = _summed(tree, rows, np.maximum(-values, 0))
+        if not values.any():
+            continue
+        parents = parents_of(tree.table)
+        grown = _summed(parents, rows, np.maximum(values, 0))
+        shrunk = _summed(parents, rows, np.maximum(-values, 0))
         moved = grown + shrunk
         moved[tree.table.array["type"] != ord("5")] = 0
         for row in np.argsort(-moved, kind="stable")[:most].tolist():
@@ -87,10 +89,10 @@ def _of_part(part: TreeDiff, most: int) -> list[tuple[bytes, int, int]]:
     return found
 
 
-def _summed(tree: EffectiveTree, rows: Array, values: Array) -> Array:
+def _summed(parents: Array, rows: Array, values: Array) -> Array:
     import numpy as np
 
-    total = np.zeros(len(tree.table), dtype=np.int64)
+    total = np.zeros(len(parents), dtype=np.int64)
     total[rows] = values
-    sum_up(parents_of(tree.table).data, total.data)
+    sum_up(parents.data, total.data)
     return total

@@ -171,9 +171,9 @@ def _sizes(tree: EffectiveTree, rows: Array) -> Array:
     table = tree.table.array
     if not len(table):
         return np.zeros(len(rows), dtype=np.int64)
-    found = table[np.maximum(rows, 0)]
-    is_file = (rows >= 0) & (found["type"] == FILE)
-    return np.where(is_file, found["size"], 0).astype(np.int64)
+    places = np.maximum(rows, 0)  # column by column: a row is 120 bytes
+    is_file = (rows >= 0) & (table["type"][places] == FILE)
+    return np.where(is_file, table["size"][places], 0).astype(np.int64)
 
 
 class Diff:

@@ -45,6 +45,18 @@ ROWS: Final = repr([(name, _DTYPES[kind]) for name, kind in FIELDS.items()])
 ARRAYS: Final = ("rows", "heap", "contents")
 COUNTS: Final = ("size", "uncompressed_size", "entries")
 MOST_ABOUT: Final = 1 << 20
+DAMAGED: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+"""What zipfile, json and struct say of bytes that mean nothing."""
 _NPY: Final = b"\x93NUMPY\x01\x00"
 _ALIGN: Final = 64
 _LOCAL: Final = struct.Struct("<26xHH")
@@ -141,7 +153,7 @@ def load_index(path: str | os.PathLike[str] | int) -> LayerIndex:
         memory = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
         return _read(memory)
-    except (zipfile.BadZipFile, LookupError, ValueError, TypeError, struct.error) as error:
+    except DAMAGED as error:
         if isinstance(error, FormatError):
             raise
         reason = f"no index of a layer, or damaged: {type(error).__name__}: {error}"
