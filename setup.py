@@ -25,7 +25,7 @@ MODULES = {
     "scan": "",
     "chunk": "chunk",
     "toc_cut": "toc_cut toc_split toc_hash toc_json toc_text chunk tar_table",
-    "tree_walk": "tree_walk tree_xattr tar_table",
+    "tree_walk": "tree_walk tree_xattr tree_add_xattrs tree_parents tar_table",
     "tree_tar": "tree_tar tree_header tree_parents tar_table",
     "tree_content": "tree_content tree_parents toc_hash tar_table",
     "tree_merge": "tree_merge tree_nodes tree_flatten tar_table",

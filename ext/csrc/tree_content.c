@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tar_internal.h"
@@ -257,7 +258,7 @@ static void close_pair(comparer *m)
     }
 }
 
-static int compare_pieces(comparer *m, const uint32_t *rows, uint64_t size, uint8_t *differ)
+static int compare_pieces(comparer *m, const uint32_t *rows, uint64_t size, int *differ)
 {
     size_t piece = PIECE_BYTES;
     uint8_t *data[2] = {m->memory.data, m->memory.data + PIECE_BYTES + 1};
@@ -275,11 +276,16 @@ static int compare_pieces(comparer *m, const uint32_t *rows, uint64_t size, uint
     return OCF_OK;
 }
 
-static int compare_pair(comparer *m, const uint32_t *rows, uint8_t *differ)
+static int have_xattrs(const int *files)
+{
+    return flistxattr(files[0], NULL, 0) > 0 || flistxattr(files[1], NULL, 0) > 0;
+}
+
+static int compare_pair(comparer *m, const uint32_t *rows, uint8_t *out)
 {
     struct stat s[2];
     uint64_t size = 0;
-    *differ = 0;
+    int differ = 0;
     for (int side = 0; side < 2; side++) {
         ocf_parents *p = &m->parents[side];
         const uint8_t *heap = m->trees[side].heap;
@@ -292,7 +298,10 @@ static int compare_pair(comparer *m, const uint32_t *rows, uint8_t *differ)
     }
     OCF_TRY(breathe(m->c, 2 * FILE_BYTES));
     if (size && (s[0].st_ino != s[1].st_ino || s[0].st_dev != s[1].st_dev))
-        OCF_TRY(compare_pieces(m, rows, size, differ));
+        OCF_TRY(compare_pieces(m, rows, size, &differ));
+    *out = differ ? OCF_CONTENT_DIFFERS : 0;
+    if (m->c->with_xattrs && size && have_xattrs(m->files))
+        *out |= OCF_CONTENT_XATTRS;
     close_pair(m);
     return OCF_OK;
 }

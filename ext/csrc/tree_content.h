@@ -26,6 +26,7 @@ typedef struct {
     int (*poll)(void *context);
     void *context;
     uint64_t done; /* since the last poll */
+    int with_xattrs; /* of a comparison: say whether there are any */
     int error, side;
     uint32_t row;
     uint64_t actual;
@@ -40,8 +41,11 @@ size_t ocf_tree_content_check(const ocf_tree_table *trees, int sides, const uint
 int ocf_tree_digests(ocf_tree_content *c, const ocf_tree_table *tree, const uint8_t *which, size_t count,
                      ocf_update_many update, const ocf_sha256 *fresh, uint8_t *out);
 
-/* For `count` pairs of indices, into the tables of two trees: 1 in `out` if the files differ, 0 if not.
- * Two names of one inode are not read; neither is what comes after the first difference. */
+enum { OCF_CONTENT_DIFFERS = 1, OCF_CONTENT_XATTRS = 2 };
+/* For `count` pairs of indices, into the tables of two trees, what `out` says of each: that the files
+ * differ, and, where that is asked, that one of them has xattrs: a file that is open anyway says so in
+ * a fifth of the time it takes by its path. Two names of one inode are not read; neither is what comes
+ * after the first difference. */
 int ocf_tree_compare(ocf_tree_content *c, const ocf_tree_table *trees, const uint8_t *pairs, size_t count,
                      uint8_t *out);
 

@@ -97,14 +97,16 @@ size_t ocf_path_base(const uint8_t *path, size_t size)
     return size;
 }
 
-/* The descriptor of the folder a row is in, and its own name. */
-static int locate(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row, char *name, int *folder)
+int ocf_parents_locate(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row, char *name, int *folder)
 {
     const uint8_t *path = heap + row->path_offset;
-    size_t base = ocf_path_base(path, row->path_size);
+    size_t size = row->path_size, base;
+    if (row->type == '5' && size && path[size - 1] == '/')
+        size--;
+    base = ocf_path_base(path, size);
     OCF_TRY(reach(p, path, base));
     *folder = p->levels ? p->folders[p->levels - 1] : p->root;
-    return component(path + base, row->path_size - base, name) ? OCF_OK : failed(p, OCF_TREE_PATH);
+    return component(path + base, size - base, name) ? OCF_OK : failed(p, OCF_TREE_PATH);
 }
 
 static int check(ocf_parents *p, const ocf_tar_row *row, const struct stat *s)
@@ -120,7 +122,7 @@ int ocf_parents_look(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row
     char name[NAME_MAX + 1];
     struct stat s;
     int folder;
-    OCF_TRY(locate(p, heap, row, name, &folder));
+    OCF_TRY(ocf_parents_locate(p, heap, row, name, &folder));
     if (fstatat(folder, name, &s, AT_SYMLINK_NOFOLLOW))
         return failed(p, errno);
     return check(p, row, &s);
@@ -131,7 +133,7 @@ int ocf_parents_open(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row
     char name[NAME_MAX + 1];
     int folder;
     *fd = -1;
-    OCF_TRY(locate(p, heap, row, name, &folder));
+    OCF_TRY(ocf_parents_locate(p, heap, row, name, &folder));
     int file = openat(folder, name, FILE_FLAGS);
     if (file < 0)
         return failed(p, errno == ELOOP || errno == ENXIO ? OCF_TREE_KIND : errno);

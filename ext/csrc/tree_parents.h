@@ -35,6 +35,8 @@ typedef struct {
 void ocf_parents_init(ocf_parents *p, int root);
 void ocf_parents_free(ocf_parents *p);
 
+/* The descriptor of the folder a row is in, which stays ours, and its own name: NAME_MAX + 1 bytes. */
+int ocf_parents_locate(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row, char *name, int *folder);
 /* Open a row's file, which is regular and of the row's size, to be read and closed by the caller;
  * *fd is -1 after a failure. */
 int ocf_parents_open(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row, int *fd, struct stat *s);

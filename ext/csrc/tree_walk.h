@@ -58,4 +58,8 @@ int ocf_walk_run(ocf_walk *w, int root); /* the descriptor stays the caller's */
  * plain file or folder cannot have any, nothing on its device is asked again. */
 int ocf_walk_xattrs(ocf_walk *w, int folder, const char *name, uint64_t dev, int plain);
 
+/* tree_add_xattrs.c: list those of `count` rows of a table that was made without, and that is in .rows
+ * and .heap: u32 indices, not aligned. The rows' spans are set; the heap grows. Codes as of a walk. */
+int ocf_walk_add_xattrs(ocf_walk *w, int root, const uint8_t *which, size_t count);
+
 #endif

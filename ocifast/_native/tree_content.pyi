@@ -20,4 +20,6 @@ def differing(
     rows_b: ReadableBuffer,
     heap_b: ReadableBuffer,
     pairs: ReadableBuffer,
+    *,
+    xattrs: bool = False,
 ) -> bytes: ...

@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from typing import final
 
+from _typeshed import ReadableBuffer
+
 from ocifast._native.tar import HeapBytes
 
 @final
@@ -9,3 +11,6 @@ class Walk: ...
 def walk(
     root: int, keep: Callable[[bytes, bool], bool] | None = None, *, xattrs: bool = True
 ) -> tuple[HeapBytes, HeapBytes, list[bytes]]: ...
+def add_xattrs(
+    root: int, rows: ReadableBuffer, heap: ReadableBuffer, which: ReadableBuffer
+) -> tuple[HeapBytes, HeapBytes]: ...

@@ -12,24 +12,20 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from ocifast._native import tree_join
 from ocifast.engine import Engine, default_engine
 from ocifast.errors import PlatformMismatch
-from ocifast.ops.columns import column
-from ocifast.ops.diff_content import differing_content
+from ocifast.ops.diff_join import join_trees
 from ocifast.ops.diff_options import MASKS, DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
 from ocifast.ops.difference import Diff, TreeDiff
 from ocifast.ops.effective_tree import EffectiveTree, TreeLayer, of_folder, of_layers
 from ocifast.ops.layer_index import read_layers
 from ocifast.ops.path_filter import PathFilter
-from ocifast.ops.renames import find_renames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ocifast.layer import LayerReport
-    from ocifast.ops.columns import Array
     from ocifast.ops.diff_side import Given, SideLayer
     from ocifast.ops.document_diff import DocumentChange
 
@@ -126,9 +122,10 @@ class Reading:
             self.notes.append(f"{shared} layers at the bottom are the same on both sides")
         if shared and shared == len(a.layers) == len(b.layers):
             return []
+        lazily = a.root is not None and b.root is not None and self._options.reads_content
         with ThreadPoolExecutor(2, "ocifast-walk") as pool:
             walks = {
-                id(side): pool.submit(of_folder, side.root, side.name)
+                id(side): pool.submit(of_folder, side.root, side.name, xattrs=not lazily)
                 for side in (a, b)
                 if side.root is not None
             }
@@ -141,7 +138,7 @@ class Reading:
                     trees.append(self._applied(side, [layers[id(each)] for each in side.layers]))
         for side, tree in zip((a, b), trees, strict=True):
             self.notes.extend(f"{side.name}: {finding}" for finding in tree.findings)
-        return [self._join(*trees)]
+        return [join_trees(trees[0], trees[1], self._options, self._filter)]
 
     def layer_by_layer(self, a: TreeSide, b: TreeSide) -> list[TreeDiff]:
         """Compare layers that stand in the same place; those that are the same are not read.
@@ -168,7 +165,7 @@ class Reading:
                 )
                 for side in (a, b)
             ]
-            part = self._join(*trees)
+            part = join_trees(trees[0], trees[1], self._options, self._filter)
             part.layer = number
             parts.append(part)
         return parts
@@ -210,32 +207,6 @@ class Reading:
         except Exception as error:
             error.add_note(f"while applying the layers of {side.name}")
             raise
-
-    def _join(self, a: EffectiveTree, b: EffectiveTree) -> TreeDiff:
-        import numpy as np
-
-        _, rows_a, heap_a = a.table.to_buffers()
-        _, rows_b, heap_b = b.table.to_buffers()
-        joined = tree_join.join(rows_a, heap_a, a.contents, rows_b, heap_b, b.contents)
-        pairs, unread = column(joined[0], "i4", 2), column(joined[2], "u4", 3)
-        masks = column(joined[1], "u2").copy()
-        counted = self._options.mask
-        alone: Array = np.asarray((pairs < 0).any(axis=1))
-        maybe = np.flatnonzero(alone | ((masks & (counted | tree_join.UNREAD)) != 0))
-        if self._filter:
-            maybe = maybe[self._filter.in_folders(a.table, b.table, pairs[maybe])]
-        if len(unread) and counted & MASKS["content"] and not self._options.quick:
-            unread = unread[np.isin(unread[:, 0], maybe)]
-            differs = differing_content(a, b, unread[:, 1:])
-            masks[unread[differs, 0]] |= MASKS["content"]
-        masks &= counted
-        changed = maybe[alone[maybe] | (masks[maybe] != 0)]
-        if self._filter:
-            changed = changed[self._filter.kept(a.table, b.table, pairs[changed])]
-        found = TreeDiff(a, b, pairs, masks, changed)
-        if self._options.renames:
-            find_renames(found, counted)
-        return found
 
 
 def _shared(a: Iterable[SideLayer], b: Iterable[SideLayer]) -> int:

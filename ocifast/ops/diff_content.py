@@ -7,10 +7,9 @@ whose size has told already.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocifast._native import tree_content
 from ocifast.engine.plan import available_workers
@@ -23,16 +22,28 @@ if TYPE_CHECKING:
     from ocifast.ops.columns import Array
     from ocifast.ops.effective_tree import EffectiveTree
 
-__all__ = ["differing_content", "know_digests"]
+__all__ = ["ContentFlags", "compare_contents", "know_digests"]
 
 FILE_COST: Final = 40 << 10
 """Opening and closing a file takes as long as reading so many bytes of it from the page cache."""
+DIFFERS: Final = 1
+HAS_XATTRS: Final = 2
 LEAST: Final = 64
 """Fewer files than this are not worth a thread each."""
 
 
-def differing_content(a: EffectiveTree, b: EffectiveTree, rows: Array) -> Array:
-    """Say of each pair of rows (u32, two columns) of files of one size whether contents differ.
+class ContentFlags(NamedTuple):
+    """What was found of pairs of files: arrays of truth values."""
+
+    differ: Array
+    xattrs: Array
+    """Where that was asked: whether one of them has any."""
+
+
+def compare_contents(
+    a: EffectiveTree, b: EffectiveTree, rows: Array, *, xattrs: bool = False
+) -> ContentFlags:
+    """Compare pairs of rows (u32, two columns) of files of one size; `xattrs` is of folders only.
 
     Raises:
         TreeError: A file changed since it was listed.
@@ -40,23 +51,28 @@ def differing_content(a: EffectiveTree, b: EffectiveTree, rows: Array) -> Array:
     """
     import numpy as np
 
+    if not len(rows):
+        none = np.zeros(0, dtype=bool)
+        return ContentFlags(none, none)
     if a.root is not None and b.root is not None:
         keys = rows[:, 0].astype(np.uint64) << np.uint64(32) | rows[:, 1].astype(np.uint64)
         _, first, of_each = np.unique(keys, return_index=True, return_inverse=True)
         rows = np.ascontiguousarray(rows[first], dtype=np.uint32)  # a file may have several names
         sizes = a.table.array["size"][rows[:, 0]]
-        flags = _in_threads(lambda part: _compare(a, b, rows[part]), sizes)
-        return column(b"".join(flags), "u1").astype(bool)[of_each]
+        found = _in_threads(lambda part: _compare(a, b, rows[part], xattrs=xattrs), sizes)
+        flags = column(b"".join(found), "u1")[of_each]
+        return ContentFlags((flags & DIFFERS) != 0, (flags & HAS_XATTRS) != 0)
     for tree, side in ((a, 0), (b, 1)):
         know_digests(tree, np.unique(rows[:, side]))
     left, right = _digests(a)[rows[:, 0]], _digests(b)[rows[:, 1]]
-    return np.asarray((left != right).any(axis=1))
+    differ = np.asarray((left != right).any(axis=1))
+    return ContentFlags(differ, np.zeros(len(rows), dtype=bool))
 
 
 def know_digests(tree: EffectiveTree, rows: Array) -> None:
     """Find out the digests of files (rows, ascending) that are not known yet; only of a folder.
 
-    Raises as `differing_content`.
+    Raises as `compare_contents`.
     """
     import numpy as np
 
@@ -102,11 +118,11 @@ def _hash(tree: EffectiveTree, which: Array) -> bytes:
     try:
         return tree_content.digests(tree.root, rows, heap, which.data)
     except OSError as error:
-        _name(error, tree)
+        tree.put_in_front(error)
         raise
 
 
-def _compare(a: EffectiveTree, b: EffectiveTree, pairs: Array) -> bytes:
+def _compare(a: EffectiveTree, b: EffectiveTree, pairs: Array, *, xattrs: bool) -> bytes:
     _, rows_a, heap_a = a.table.to_buffers()
     _, rows_b, heap_b = b.table.to_buffers()
     roots = a.root, b.root
@@ -114,15 +130,9 @@ def _compare(a: EffectiveTree, b: EffectiveTree, pairs: Array) -> bytes:
     assert roots[1] is not None
     try:
         return tree_content.differing(
-            roots[0], rows_a, heap_a, roots[1], rows_b, heap_b, pairs.data
+            roots[0], rows_a, heap_a, roots[1], rows_b, heap_b, pairs.data, xattrs=xattrs
         )
     except OSError as error:
         is_second = any("second" in note for note in getattr(error, "__notes__", ()))
-        _name(error, b if is_second else a)
+        (b if is_second else a).put_in_front(error)
         raise
-
-
-def _name(error: OSError, tree: EffectiveTree) -> None:
-    """Put the folder in front of the name of a file that cannot be read."""
-    if isinstance(error.filename, str):
-        error.filename = os.path.join(tree.path, error.filename)

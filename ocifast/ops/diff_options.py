@@ -99,6 +99,11 @@ class DiffOptions:
         return sum(bit for name, bit in MASKS.items() if name not in ignored)
 
     @property
+    def reads_content(self) -> bool:
+        """Whether files are read where nothing else tells."""
+        return not self.quick and bool(self.mask & MASKS["content"])
+
+    @property
     def platforms(self) -> tuple[str | None, str | None]:
         """The platform of each side."""
         first, comma, second = (self.platform or "").partition(",")

@@ -55,7 +55,14 @@ class EffectiveTree:
     root: int | None = None
     path: str = ""
     origin: Array | None = None
+    has_xattrs: bool = True
+    """Whether the table has them; of a folder they may be listed later."""
     findings: list[str] = field(default_factory=list)
+
+    def put_in_front(self, error: OSError) -> None:
+        """Put the folder in front of the name of a file that cannot be read."""
+        if isinstance(error.filename, str):
+            error.filename = os.path.join(self.path, error.filename)
 
     def digest(self, row: int) -> Digest | None:
         """Give the digest of a file's content, if it is known."""
@@ -66,7 +73,7 @@ class EffectiveTree:
         return Digest.of_sha256(raw) if any(raw) else None
 
 
-def of_folder(root: int, path: str) -> EffectiveTree:
+def of_folder(root: int, path: str, *, xattrs: bool = True) -> EffectiveTree:
     """List an open folder, which stays the caller's; `path` is what it is called.
 
     Raises:
@@ -74,12 +81,12 @@ def of_folder(root: int, path: str) -> EffectiveTree:
         OSError: It cannot be read.
     """
     try:
-        rows, heap, left_out = walk(root)
+        rows, heap, left_out = walk(root, xattrs=xattrs)
     except OSError as error:
         if isinstance(error.filename, str):
             error.filename = os.path.join(path, error.filename)
         raise
-    tree = EffectiveTree(EntryTable(rows, heap), root=root, path=path)
+    tree = EffectiveTree(EntryTable(rows, heap), root=root, path=path, has_xattrs=xattrs)
     tree.findings = [f"{os.fsdecode(name)}: a socket, which is left out" for name in left_out]
     return tree
 

@@ -12,7 +12,7 @@ cdef extern from "tree_content.h" nogil:
     ctypedef struct ocf_tree_content:
         int (*poll)(void *context)
         void *context
-        int error, side
+        int with_xattrs, error, side
         uint32_t row
         uint64_t actual
     size_t ocf_tree_content_check(

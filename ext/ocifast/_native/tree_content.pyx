@@ -111,15 +111,17 @@ def differing(
     root_a: int, rows_a: object, heap_a: object,
     root_b: int, rows_b: object, heap_b: object,
     pairs: object,
+    *, xattrs: bool = False,
 ) -> bytes:
     """Whether files of two folders differ: a byte for each pair, 1 if they do and 0 if not.
 
-    `pairs` are indices (u32) of regular files of the same size, one in the first table and one in
+    With `xattrs` 2 is added where one of them has any. `pairs` are indices (u32) of regular files of the same size, one in the first table and one in
     the second. Raises as `digests` does; a note says which folder a TreeError or OSError is about.
     """
     cdef Content state = Content()
     state.add(root_a, rows_a, heap_a)
     state.add(root_b, rows_b, heap_b)
+    state.content.with_xattrs = xattrs
     cdef const unsigned char[::1] indices = indices_of(pairs, 2)
     cdef size_t count = <size_t>indices.shape[0] // 8, sound
     if count == 0:

@@ -19,3 +19,4 @@ cdef extern from "tree_walk.h" nogil:
     int ocf_walk_init(ocf_walk *w, int with_xattrs)
     void ocf_walk_free(ocf_walk *w)
     int ocf_walk_run(ocf_walk *w, int root)
+    int ocf_walk_add_xattrs(ocf_walk *w, int root, const uint8_t *which, size_t count)

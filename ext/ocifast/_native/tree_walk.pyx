@@ -6,13 +6,17 @@ which the file system names things.
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
-from ocifast._native.tar cimport OCF_NO_MEMORY, OCF_OK, HeapBytes, take_over
+from ocifast._native.tar cimport (
+    OCF_NO_MEMORY, OCF_OK, HeapBytes, ocf_bytes_set, ocf_tar_row, take_over,
+)
 
 import os
 
+from ocifast._native.tar import check_table
 from ocifast.errors import TreeError
 
 cdef dict REASONS = {
@@ -101,3 +105,37 @@ def walk(
     rows, heap = take_over(&state.walk.rows), take_over(&state.walk.heap)
     left_out = [path for path in bytes(take_over(&state.walk.left_out)).split(b"\0") if path]
     return rows, heap, left_out
+
+
+def add_xattrs(
+    root: int, rows: object, heap: object, which: object
+) -> tuple[HeapBytes, HeapBytes]:
+    """The table of a walk without xattrs, with those of some rows: new rows, and their heap.
+
+    `which` are indices (u32), cheapest in the order of the table. Raises ValueError for others,
+    FormatError for a table that is not sound, TreeError and OSError as walk() does.
+    """
+    check_table(rows, heap)
+    cdef Walk state = Walk()
+    cdef const unsigned char[::1] row_view = rows, heap_view = heap
+    cdef const unsigned char[::1] indices = memoryview(which).cast("B") if len(which) else b""
+    cdef size_t count = <size_t>indices.shape[0] // 4, i
+    cdef uint32_t index
+    cdef int status, descriptor = root
+    if indices.shape[0] % 4:
+        raise ValueError("indices are a buffer of u32")
+    for i in range(count):
+        memcpy(&index, &indices[4 * i], 4)
+        if index >= <size_t>row_view.shape[0] // sizeof(ocf_tar_row):
+            raise ValueError(f"there is no row {index}")
+    state.begin(None, True)
+    status = OCF_OK
+    if row_view.shape[0]:
+        status = ocf_bytes_set(&state.walk.rows, &row_view[0], row_view.shape[0])
+    if status == OCF_OK and heap_view.shape[0]:
+        status = ocf_bytes_set(&state.walk.heap, &heap_view[0], heap_view.shape[0])
+    if status == OCF_OK and count:
+        with nogil:
+            status = ocf_walk_add_xattrs(state.walk, descriptor, &indices[0], count)
+    state.check(status)
+    return take_over(&state.walk.rows), take_over(&state.walk.heap)
