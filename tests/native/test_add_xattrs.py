@@ -58,7 +58,7 @@ def test_indices_that_are_none_are_refused(root):
     _, table = tables(root)
     _, rows, heap = table.to_buffers()
     for wrong in (indices(len(table)), indices(2**32 - 1), b"abc"):
-        with pytest.raises(ValueError, match="row|u32"):
+        with pytest.raises(ValueError, match=r"row|u32"):
             add_xattrs(root, rows, heap, wrong)
     with pytest.raises(FormatError):
         add_xattrs(root, bytes(rows)[:-1], heap, b"")

@@ -24,10 +24,12 @@ from support.changes import (
 from ocifast.engine import Engine
 from ocifast.errors import DigestMismatch, StateError
 from ocifast.limits import DEFAULT_LIMITS
-from ocifast.ops.diff import Reading, diff
+from ocifast.ops.diff import diff
+from ocifast.ops.diff_join import join_trees
 from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.effective_tree import TreeLayer, of_layers
 from ocifast.ops.layer_index import index_layer, read_layers
+from ocifast.ops.path_filter import PathFilter
 from ocifast.tree.change import FIELDS
 
 law = settings(max_examples=700, suppress_health_check=[HealthCheck.too_slow])
@@ -65,7 +67,7 @@ def joined(lower, layer, upper, engine):
     )
     read = [TreeLayer(each.table, each.contents) for each in reports]
     both = of_layers(read[:2], DEFAULT_LIMITS), of_layers(read[2:], DEFAULT_LIMITS)
-    return list(Reading(DiffOptions(), engine)._join(*both))
+    return list(join_trees(*both, DiffOptions(), PathFilter(())))
 
 
 def expected_changes(a, b):
