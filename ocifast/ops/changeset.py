@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.sha256 import Sha256
-from ocifast.errors import DigestMismatch
+from ocifast.errors import DigestMismatch, UnsupportedError
 from ocifast.ops.changeset_rows import changeset_of, changeset_table
 from ocifast.ops.pack import ListedFolder, pack_layer
 from ocifast.ops.tar_stream import TarStream
@@ -83,8 +83,8 @@ def _streamed(
     part: TreeDiff, wanted: Array, layer: SideLayer, options: DiffOptions
 ) -> Iterator[tuple[Entry, Content]]:
     if layer.source is None:
-        msg = f"{layer.name}: only its index was given, and contents are in the layer itself"
-        raise ValueError(msg)
+        reason = "only its index was given: contents that changed are in the layer itself"
+        raise UnsupportedError(f"{layer.name}: {reason}")
     with TarStream(layer.source, options.limits, options.profile) as stream:
         for row in wanted.tolist():
             entry = part.b.table[row]

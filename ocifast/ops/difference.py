@@ -270,7 +270,9 @@ class Diff:
         Takes `dest` and options of `ocifast.pack_layer`, and raises the same.
 
         Raises:
-            ValueError: Layers were compared one by one, or a side can be read only once.
+            ValueError: Layers were compared one by one.
+            StateError: The second side can be read only once.
+            UnsupportedError: Of the second side only an index was given, and files have changed.
         """
         from ocifast.ops.changeset import write_changeset  # packs: when it is used
 
