@@ -7,12 +7,12 @@ Invariant: the same trees give the same differences, whichever way they were fou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ocifast._native import tree_join
 from ocifast._native.tree_walk import add_xattrs
 from ocifast.formats.tar import EntryTable
-from ocifast.ops.columns import column
+from ocifast.ops.columns import column, inodes_of
 from ocifast.ops.diff_content import compare_contents
 from ocifast.ops.diff_options import MASKS
 from ocifast.ops.difference import TreeDiff
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ocifast.ops.path_filter import PathFilter
 
 __all__ = ["join_trees"]
+
+HARDLINK: Final = ord("1")
 
 
 def join_trees(
@@ -82,7 +84,10 @@ def _list_xattrs(tree: EffectiveTree, rows: Array) -> int:
     import numpy as np
 
     _, old, heap = tree.table.to_buffers()
-    which = np.ascontiguousarray(rows[rows >= 0], dtype=np.uint32)
+    rows = rows[rows >= 0]
+    if (tree.table.array["type"][rows] == HARDLINK).any():  # compared as the file they name
+        rows = np.union1d(rows, inodes_of(tree.table)[rows])
+    which = np.ascontiguousarray(rows, dtype=np.uint32)
     try:
         table = EntryTable(*add_xattrs(tree.root, old, heap, which.data))
     except OSError as error:
