@@ -21,6 +21,7 @@ from ocifast.cli.arguments import (
 )
 from ocifast.cli.failure import EXIT_DIFFERS, EXIT_REFUSED, about, error_object, exit_code
 from ocifast.cli.output import emit, is_terminal, json_line, say, shown, text_of
+from ocifast.cli.progress import open_progress
 from ocifast.cli.quantity import size_text
 from ocifast.cli.whole_file import check_path, write_whole
 from ocifast.errors import OcifastError
@@ -153,7 +154,8 @@ def _compare(arguments: Namespace) -> int:
     }
     with engine_of(arguments) as engine:
         try:
-            found = diff(arguments.a, arguments.b, engine=engine, **options)
+            with open_progress(quiet=arguments.quiet, doing="comparing") as progress:
+                found = diff(arguments.a, arguments.b, engine=engine, progress=progress, **options)
         except ValueError as error:
             if type(error) is not ValueError:
                 raise

@@ -14,6 +14,7 @@ from ocifast.cli.arguments import (
 )
 from ocifast.cli.failure import about, error_object, exit_code
 from ocifast.cli.output import emit, json_line, say
+from ocifast.cli.progress import open_progress
 from ocifast.cli.quantity import size_text
 from ocifast.cli.whole_file import check_path
 from ocifast.errors import OcifastError
@@ -59,12 +60,16 @@ def run(arguments: Namespace) -> int:
     if os.path.lexists(path) and not arguments.overwrite:
         raise FileExistsError(errno.EEXIST, "it is there already (see --overwrite)", path)
     try:
-        with engine_of(arguments) as engine:
+        with (
+            open_progress(quiet=arguments.quiet, doing="indexing") as progress,
+            engine_of(arguments) as engine,
+        ):
             index = index_layer(
                 0 if arguments.layer == "-" else arguments.layer,
                 profile=arguments.profile,
                 limits=limits_of(arguments),
                 engine=engine,
+                progress=progress,
             )
     except OcifastError as error:
         if arguments.json:

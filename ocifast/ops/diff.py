@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ocifast.layer import LayerReport
     from ocifast.ops.diff_side import Given, SideLayer
     from ocifast.ops.document_diff import DocumentChange
+    from ocifast.ops.progress import Progress
 
 __all__ = ["diff"]
 
@@ -40,6 +41,7 @@ def diff(
     *,
     engine: Engine | None = None,
     workers: int | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Diff:
     """Compare two sides: what their layers come to, or folders, entry by entry and byte by byte.
@@ -51,6 +53,7 @@ def diff(
         b: The other one; additions are what only this one has.
         engine: Where to work; by default one shared engine with a worker a core.
         workers: Worker processes of an engine for this call; 0 works in this process.
+        progress: Called with each `ocifast.ops.progress.Event` of the layers that are read.
         **options: The fields of `DiffOptions`.
 
     Raises:
@@ -77,7 +80,7 @@ def diff(
         first, second = chosen.platforms
         sides = open_side(a, first, chosen, opened), open_side(b, second, chosen, opened)
         _check_platforms(*sides, chosen)
-        reading = Reading(chosen, engine or default_engine())
+        reading = Reading(chosen, engine or default_engine(), progress)
         parts = reading.layer_by_layer(*sides) if chosen.layers else reading.whole(*sides)
         documents: tuple[DocumentChange, ...] = ()
         if sides[0].image is not None and sides[1].image is not None:
@@ -107,8 +110,11 @@ def _check_platforms(a: TreeSide, b: TreeSide, options: DiffOptions) -> None:
 class Reading:
     """Brings both sides into tables, and joins them; `notes` says what was skipped or tolerated."""
 
-    def __init__(self, options: DiffOptions, engine: Engine) -> None:
+    def __init__(
+        self, options: DiffOptions, engine: Engine, progress: Progress | None = None
+    ) -> None:
         self._options = options
+        self._tell = progress
         self._engine = engine
         self.notes: list[str] = []
         self._filter = PathFilter(options.patterns)
@@ -199,6 +205,7 @@ class Reading:
             expected=[layer.descriptor for layer in work],
             diff_ids=[layer.diff_id for layer in work],
             contents=bool(wants_content or options.renames),
+            tell=self._tell,
         )
 
     def _applied(self, side: TreeSide, layers: list[TreeLayer]) -> EffectiveTree:

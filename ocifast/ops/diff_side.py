@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocifast.codecs import SNIFF_BYTES, sniff
-from ocifast.errors import LimitExceeded, StoreError, TarError
+from ocifast.errors import AmbiguousImage, ImageNotFound, LimitExceeded, StoreError, TarError
 from ocifast.ops.archive_sniff import HEAD_BYTES, may_hold_images
 from ocifast.ops.index_file import is_index, load_index
 from ocifast.ops.source import Window
@@ -91,7 +91,13 @@ def open_side(
     if ref == "-":
         return TreeSide("-", "layer", [SideLayer("-", STDIN)])
     if _names_transport(ref):
-        return _of_image(_image(_met_once(ref, stack), platform, options), ref)
+        met = _met_once(ref, stack)
+        try:
+            return _of_image(_image(met, platform, options), ref)
+        except (AmbiguousImage, ImageNotFound, StoreError) as error:
+            if met == ref:
+                raise
+            raise type(error)(ref, *error.args[1:]) from None
     return _of_path(ref, platform, options, stack)
 
 

@@ -15,14 +15,16 @@ from ocifast.errors import OcifastError, WorkerError
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding, LayerReport
 from ocifast.limits import DEFAULT_LIMITS, Limits, Profile
+from ocifast.ops.reading_progress import ReadingProgress
 from ocifast.ops.source import Opened, open_source
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from ocifast.engine.pipeline import Outcome
+    from ocifast.ops.progress import Progress
     from ocifast.ops.source import Source
 
 __all__ = ["hash_layer", "hash_layers", "iter_layers"]
@@ -151,10 +153,12 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
     expected: Sequence[Descriptor | None] | None = None,
     table: bool,
     contents: bool = False,
+    tell: Progress | None = None,
 ) -> Generator[tuple[int, LayerReport | BaseException]]:
     """Give reports and failures as they come, each with the index of its source.
 
-    With `contents` the digest of each file is found out too; it needs the table.
+    With `contents` the digest of each file is found out too; it needs the table. `tell` is told how
+    far layers are.
     """
     spec: dict[str, Any] = {"limits": asdict(limits), "profile": profile, "table": table}
     if contents:
@@ -164,6 +168,7 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
         raise ValueError(msg)
     jobs: list[Job] = []
     names: dict[int, str] = {}
+    sizes: dict[int, int] = {}
     for index, source in enumerate(sources):
         known = (expected[index] if expected is not None else None) or Descriptor()
         try:
@@ -172,10 +177,27 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
         except (OSError, OcifastError) as error:
             yield index, _named(error, str(source))
         else:
-            names[index] = opened.name
+            names[index], sizes[index] = opened.name, opened.size or 0
     # By map(): a name for the outcome here would tie its error, by the traceback, to this frame.
-    with contextlib.closing(engine.run(jobs)) as outcomes:
-        yield from map(functools.partial(_result, names, limits), outcomes)
+    make, listen = functools.partial(_result, names, limits), None
+    if tell is not None:
+        progress = ReadingProgress(tell, names, sizes)
+        make, listen = functools.partial(_told, progress, make), progress.advance
+    with contextlib.closing(engine.run(jobs, listen)) as outcomes:
+        yield from map(make, outcomes)
+
+
+def _told(
+    progress: ReadingProgress,
+    make: Callable[[Outcome], tuple[int, LayerReport | BaseException]],
+    outcome: Outcome,
+) -> tuple[int, LayerReport | BaseException]:
+    index, result = make(outcome)
+    if isinstance(result, BaseException):
+        progress.finish(index, 0, str(result))
+    else:
+        progress.finish(index, result.size)
+    return index, result
 
 
 def _promise(known: Descriptor) -> dict[str, object]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ocifast.formats.tar import EntryTable
     from ocifast.layer import LayerReport
     from ocifast.limits import Profile
+    from ocifast.ops.progress import Progress
     from ocifast.ops.source import Source
     from ocifast.spec.descriptor import Descriptor
     from ocifast.spec.digest import Digest
@@ -76,17 +77,24 @@ def index_layer(
     limits: Limits = DEFAULT_LIMITS,
     expected: Descriptor | None = None,
     engine: Engine | None = None,
+    progress: Progress | None = None,
 ) -> LayerIndex:
     """Read a layer once, and give its index.
 
-    Takes what `ocifast.hash_layer` takes, and raises the same.
+    Takes what `ocifast.hash_layer` takes, and raises the same; `progress` is called with each
+    `ocifast.ops.progress.Event`.
 
     Example:
         >>> index_layer(bytes(1024)).entries
         0
     """
     (report,) = read_layers(
-        [source], engine or default_engine(), profile=profile, limits=limits, expected=[expected]
+        [source],
+        engine or default_engine(),
+        profile=profile,
+        limits=limits,
+        expected=[expected],
+        tell=progress,
     )
     assert report.table is not None
     tree = of_layers([TreeLayer(report.table, report.contents)], limits, as_entries=True)
@@ -113,6 +121,7 @@ def read_layers(  # noqa: PLR0913 - all but two by keyword only
     expected: Sequence[Descriptor | None],
     diff_ids: Sequence[Digest | None] = (),
     contents: bool = True,
+    tell: Progress | None = None,
 ) -> list[LayerReport]:
     """Read layers, several at a time, each with its table; raises the first failure."""
     found: dict[int, LayerReport] = {}
@@ -124,6 +133,7 @@ def read_layers(  # noqa: PLR0913 - all but two by keyword only
         expected=expected,
         table=True,
         contents=contents,
+        tell=tell,
     )
     with contextlib.closing(results):
         for number, report in results:

@@ -12,10 +12,10 @@ from support.conversions import a_failure, a_layer, a_report, an_image, three_im
 
 from ocifast.cli import whole_file as module
 from ocifast.cli.report import write_report
-from ocifast.cli.whole_file import check_path
 from ocifast.cli.report_charts import MOST_ROWS
 from ocifast.cli.report_page import report_page
 from ocifast.cli.report_style import SCRIPT, STYLE
+from ocifast.cli.whole_file import check_path
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -115,8 +115,9 @@ def differing(
 ) -> bytes:
     """Whether files of two folders differ: a byte for each pair, 1 if they do and 0 if not.
 
-    With `xattrs` 2 is added where one of them has any. `pairs` are indices (u32) of regular files of the same size, one in the first table and one in
-    the second. Raises as `digests` does; a note says which folder a TreeError or OSError is about.
+    With `xattrs` 2 is added where one of them has any. `pairs` are indices (u32) of regular files
+    of the same size, one in the first table and one in the second. Raises as `digests` does; a note
+    says which folder a TreeError or OSError is about.
     """
     cdef Content state = Content()
     state.add(root_a, rows_a, heap_a)
