@@ -154,7 +154,7 @@ def _compare(arguments: Namespace) -> int:
     }
     with engine_of(arguments) as engine:
         try:
-            with open_progress(quiet=arguments.quiet, doing="comparing") as progress:
+            with open_progress(quiet=arguments.quiet, doing="comparing", plan=False) as progress:
                 found = diff(arguments.a, arguments.b, engine=engine, progress=progress, **options)
         except ValueError as error:
             if type(error) is not ValueError:

@@ -61,7 +61,7 @@ def run(arguments: Namespace) -> int:
         raise FileExistsError(errno.EEXIST, "it is there already (see --overwrite)", path)
     try:
         with (
-            open_progress(quiet=arguments.quiet, doing="indexing") as progress,
+            open_progress(quiet=arguments.quiet, doing="indexing", plan=False) as progress,
             engine_of(arguments) as engine,
         ):
             index = index_layer(

@@ -135,10 +135,10 @@ class Lines:
 
     interval = HEARTBEAT_SECONDS
 
-    def __init__(self, stream: Stream, doing: str) -> None:
+    def __init__(self, stream: Stream, doing: str, *, plan: bool = True) -> None:
         self._stream = stream
         self._doing = doing
-        self._begun = False
+        self._begun = not plan
 
     def told(self, event: Planned | ImageFinished, tally: Tally) -> bool:
         """Say what there is to do, once, and what became of an image."""
@@ -195,9 +195,12 @@ def open_progress(
     *,
     quiet: bool = False,
     doing: str = "converting",
+    plan: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> ProgressDisplay:
     """Open the display that suits the stream (stderr by default).
+
+    Without `plan` a log is told nothing of what is over within ten seconds.
 
     Example:
         >>> with open_progress(quiet=True) as progress:
@@ -206,16 +209,16 @@ def open_progress(
     stream = sys.stderr if stream is None else stream
     if quiet or stream is None:
         return ProgressDisplay(None, clock)
-    return ProgressDisplay(_view(Stream(stream), doing, clock), clock)
+    return ProgressDisplay(_view(Stream(stream), doing, clock, plan=plan), clock)
 
 
-def _view(stream: Stream, doing: str, clock: Callable[[], float]) -> View:
+def _view(stream: Stream, doing: str, clock: Callable[[], float], *, plan: bool) -> View:
     try:
         terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
     except ValueError:  # it was closed
         terminal = False
     if not terminal:
-        return Lines(stream, doing)
+        return Lines(stream, doing, plan=plan)
     if importlib.util.find_spec("rich") is None:
         return StatusLine(stream, doing)
     from ocifast.cli.progress_bars import Bars
