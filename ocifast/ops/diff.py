@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from ocifast.engine import Engine, default_engine
-from ocifast.errors import PlatformMismatch
+from ocifast.errors import PlatformMismatch, StoreError
 from ocifast.ops.diff_join import join_trees
 from ocifast.ops.diff_options import MASKS, DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
@@ -210,10 +210,14 @@ class Reading:
 
     def _applied(self, side: TreeSide, layers: list[TreeLayer]) -> EffectiveTree:
         try:
-            return of_layers(layers, self._options.limits)
+            tree = of_layers(layers, self._options.limits)
         except Exception as error:
             error.add_note(f"while applying the layers of {side.name}")
             raise
+        # of a layer alone it says nothing: what it removes is in the layers below
+        if tree.findings and side.image is not None and self._options.profile == "strict":
+            raise StoreError(side.name, "", "; ".join(tree.findings))
+        return tree
 
 
 def _shared(a: Iterable[SideLayer], b: Iterable[SideLayer]) -> int:
