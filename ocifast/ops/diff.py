@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ocifast.engine import Engine, default_engine
 from ocifast.errors import PlatformMismatch, StoreError
+from ocifast.ops.archive_sniff import is_archive_of_images
 from ocifast.ops.diff_join import join_trees
 from ocifast.ops.diff_options import MASKS, DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
@@ -23,8 +24,6 @@ from ocifast.ops.layer_index import read_layers
 from ocifast.ops.path_filter import PathFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ocifast.layer import LayerReport
     from ocifast.ops.diff_side import Given, SideLayer
     from ocifast.ops.document_diff import DocumentChange
@@ -115,6 +114,7 @@ class Reading:
     ) -> None:
         self._options = options
         self._tell = progress
+        self._strict = options.profile == "strict"
         self._engine = engine
         self.notes: list[str] = []
         self._filter = PathFilter(options.patterns)
@@ -123,9 +123,10 @@ class Reading:
 
     def whole(self, a: TreeSide, b: TreeSide) -> list[TreeDiff]:
         """Compare what the sides come to."""
-        shared = _shared(a.layers, b.layers)
+        same = [self._is_same_at(a, b, number) for number in range(len(a.layers))]
+        shared = [*same, False].index(False)
         if shared:
-            self.notes.append(f"{shared} layers at the bottom are the same on both sides")
+            self.notes.append(f"{_layers(shared)} the same on both sides, from the bottom")
         if shared and shared == len(a.layers) == len(b.layers):
             return []
         lazily = a.root is not None and b.root is not None and self._options.reads_content
@@ -157,9 +158,9 @@ class Reading:
                 msg = f"{side.name} is a folder, and has no layers to compare one by one"
                 raise ValueError(msg)
         count = max(len(a.layers), len(b.layers))
-        differ = [number for number in range(count) if not _same_at(a, b, number)]
+        differ = [number for number in range(count) if not self._is_same_at(a, b, number)]
         if len(differ) < count:
-            self.notes.append(f"{count - len(differ)} of {count} layers are the same, and not read")
+            self.notes.append(f"{_layers(count - len(differ))} the same, of {count}, and not read")
         found = self._read([s.layers[n] for s in (a, b) for n in differ if n < len(s.layers)])
         parts = []
         for number in differ:
@@ -176,6 +177,11 @@ class Reading:
             parts.append(part)
         return parts
 
+    def _is_same_at(self, a: TreeSide, b: TreeSide, number: int) -> bool:
+        if number >= len(a.layers) or number >= len(b.layers):
+            return False
+        return a.layers[number].is_same(b.layers[number], strict=self._strict)
+
     def _read(self, layers: list[SideLayer]) -> dict[int, TreeLayer]:
         """Read each layer once, whatever side and however often it is named."""
         places: dict[str, int] = {}
@@ -186,11 +192,12 @@ class Reading:
             if layer.index is not None:
                 found[id(layer)] = layer.index.as_layer()
                 continue
-            known = [places[key] for key in layer.keys if key in places]
+            keys = layer.keys(strict=self._strict)
+            known = [places[key] for key in keys if key in places]
             where[id(layer)] = known[0] if known else len(work)
             if not known:
                 work.append(layer)
-            places.update(dict.fromkeys(layer.keys, where[id(layer)]))
+            places.update(dict.fromkeys(keys, where[id(layer)]))
         read = [TreeLayer(r.table, r.contents) for r in self._reports(work) if r.table is not None]
         return found | {key: read[number] for key, number in where.items()}
 
@@ -214,23 +221,14 @@ class Reading:
         except Exception as error:
             error.add_note(f"while applying the layers of {side.name}")
             raise
+        if side.kind == "layer" and is_archive_of_images(tree.table):
+            reason = "an archive of images, compressed as a whole: decompress it first"
+            raise StoreError(side.name, "", reason)
         # of a layer alone it says nothing: what it removes is in the layers below
-        if tree.findings and side.image is not None and self._options.profile == "strict":
+        if tree.findings and side.image is not None and self._strict:
             raise StoreError(side.name, "", "; ".join(tree.findings))
         return tree
 
 
-def _shared(a: Iterable[SideLayer], b: Iterable[SideLayer]) -> int:
-    """How many layers at the bottom are the same."""
-    count = 0
-    for left, right in zip(a, b, strict=False):
-        if set(left.keys).isdisjoint(right.keys):
-            break
-        count += 1
-    return count
-
-
-def _same_at(a: TreeSide, b: TreeSide, number: int) -> bool:
-    if number >= len(a.layers) or number >= len(b.layers):
-        return False
-    return not set(a.layers[number].keys).isdisjoint(b.layers[number].keys)
+def _layers(count: int) -> str:
+    return "1 layer is" if count == 1 else f"{count} layers are"

@@ -50,12 +50,22 @@ class SideLayer:
     diff_id: Digest | None = None
     index: LayerIndex | None = None
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """What it is known by: layers with a key in common are the same."""
+    def keys(self, *, strict: bool) -> tuple[str, ...]:
+        """What it is known by: layers with a key in common are the same.
+
+        That is what documents promise. A config that lies of its diff_ids is believed, unless it is
+        strict: layers of different digests are then read, and held against their promises.
+        """
         digest = None if self.descriptor is None else self.descriptor.digest
-        known = (str(self.diff_id or ""), str(digest or ""))
-        return tuple(key for key in known if key)
+        if digest is None and self.index is not None:
+            digest = str(self.index.digest)
+        if strict and digest:
+            return (digest,)
+        return tuple(str(key) for key in (self.diff_id, digest) if key)
+
+    def is_same(self, other: SideLayer, *, strict: bool) -> bool:
+        """Whether both are the same layer."""
+        return not set(self.keys(strict=strict)).isdisjoint(other.keys(strict=strict))
 
 
 @dataclass(slots=True)

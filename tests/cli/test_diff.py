@@ -133,7 +133,7 @@ def test_documents_have_lines_of_their_own(call, tmp_path) -> None:
         'A config/config/Env/B  "new"',
         "0 added, 0 modified, 0 deleted, 0 renamed, 0 the same; +0 B -0 B; 2 fields of documents",
     ]
-    assert said(done) == ["ocifast: note: 2 layers at the bottom are the same on both sides"]
+    assert said(done) == ["ocifast: note: 2 layers are the same on both sides, from the bottom"]
     assert call("diff", "oci:one", "oci:two", "--ignore", "config,manifest").code == 0
 
 

@@ -21,7 +21,7 @@ from support.images import (
 )
 from support.layers import LAYER, SUFFIX, Layer, sha256, squeeze
 
-from ocifast.errors import PlatformMismatch, StoreError
+from ocifast.errors import DiffIdMismatch, PlatformMismatch, StoreError
 from ocifast.ops.diff import diff
 from ocifast.ops.document_diff import DocumentChange
 from ocifast.ops.image import open_image
@@ -75,7 +75,7 @@ def test_images_are_compared_wherever_they_are_kept(a_is, b_is, tmp_path) -> Non
     b = FORMS[b_is](image(BASE, REMOVED, CHANGED), tmp_path / "b")
     found = run(a, b)
     assert seen(found) == [("D", "etc/gone"), ("M", "etc/motd", "content")]
-    assert found.notes == ("1 layers at the bottom are the same on both sides",)
+    assert found.notes == ("1 layer is the same on both sides, from the bottom",)
     assert {change.document for change in found.documents} >= {"config"}
 
 
@@ -101,7 +101,7 @@ def test_the_same_image_is_not_read(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("ocifast.ops.diff.read_layers", pytest.fail)
     found = run(one, two)
     assert not found
-    assert found.notes == ("2 layers at the bottom are the same on both sides",)
+    assert found.notes == ("2 layers are the same on both sides, from the bottom",)
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
@@ -127,7 +127,7 @@ def test_layers_are_compared_one_by_one(tmp_path) -> None:
         (2, "A", "etc/"),
         (2, "A", "etc/motd"),
     ]
-    assert found.notes == ("1 of 3 layers are the same, and not read",)
+    assert found.notes == ("1 layer is the same, of 3, and not read",)
     assert found.totals.changes == len(found) == 4
 
 
@@ -299,3 +299,29 @@ def test_a_strict_diff_refuses_an_image_that_removes_what_is_not_there(tmp_path)
     assert run(other, given).totals.added == 1
     with pytest.raises(StoreError, match="1 whiteouts remove what is not there"):
         run(other, given, profile="strict")
+
+
+def test_a_config_that_lies_of_its_diff_ids_is_believed_unless_it_is_strict(tmp_path) -> None:
+    """Layers are recognised by what documents promise; strict reads what is stored otherwise."""
+    good = layer(BASE)
+    evil = layer(CHANGED)._replace(diff_id=good.diff_id)
+    a = oci(Sample((good,), (NAME,)), tmp_path / "a")
+    b = oci(Sample((evil,), (NAME,)), tmp_path / "b")
+    assert not run(a, b, ignore=("manifest",))
+    assert run(a, b).documents, "the manifest names another blob"
+    with pytest.raises(DiffIdMismatch):
+        run(a, b, ignore=("manifest",), profile="strict")
+    again = oci(image(BASE, codec="zstd"), tmp_path / "c")
+    assert run(a, again, profile="strict").totals.changes == 0
+
+
+def test_an_archive_that_is_compressed_as_a_whole_is_not_taken_for_a_layer(tmp_path) -> None:
+    plain = tmp_path / "save.tar"
+    write_tar(plain, docker_files(image(BASE)))
+    squeezed = tmp_path / "save.tar.gz"
+    squeezed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert run(str(plain), tar_of(BASE)).totals.changes == 0
+    with pytest.raises(StoreError, match="decompress it first"):
+        run(str(squeezed), tar_of(BASE))
+    with pytest.raises(StoreError, match="decompress it first"):
+        run(tar_of(BASE), gzip.compress(plain.read_bytes()))

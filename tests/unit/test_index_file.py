@@ -374,7 +374,7 @@ def test_the_layer_of_an_index_is_known_by_its_diff_id(saved) -> None:
     with diff(saved, saved, workers=0) as found:
         assert not found
         assert found.parts == []
-        assert "are the same on both sides" in found.notes[0]
+        assert "the same on both sides" in found.notes[0]
 
 
 def test_a_table_of_an_index_is_a_table_like_others(saved) -> None:
