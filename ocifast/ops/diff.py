@@ -136,6 +136,8 @@ class Reading:
                 for side in (a, b)
                 if side.root is not None
             }
+            import numpy as np  # noqa: F401 - 0.1 s, while folders are listed
+
             layers = self._read([*a.layers, *b.layers])
             trees = []
             for side in (a, b):

@@ -7,6 +7,7 @@ Invariant: the same trees give the same differences, whichever way they were fou
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from ocifast._native import tree_join
@@ -56,17 +57,20 @@ def join_trees(
             needed = maybe.copy()
             needed[unread[~flags.differ & ~flags.xattrs, 0]] = False
             needed |= maybe & ((masks & ~np.uint16(tree_join.UNREAD)) != 0)
-            if _list_xattrs(a, pairs[needed, 0]) + _list_xattrs(b, pairs[needed, 1]):
+            with ThreadPoolExecutor(2, "ocifast-xattrs") as pool:
+                found = pool.map(_list_xattrs, (a, b), pairs[needed].T)
+                grown = sum(found)
+            if grown:
                 masks = _joined(a, b)[1]
     masks[differs] |= MASKS["content"]
     masks &= counted
     changed = np.flatnonzero(maybe & (alone | (masks != 0)))
     if paths:
         changed = changed[paths.kept(a.table, b.table, pairs[changed])]
-    found = TreeDiff(a, b, pairs, masks, changed)
+    result = TreeDiff(a, b, pairs, masks, changed)
     if options.renames:
-        find_renames(found, counted)
-    return found
+        find_renames(result, counted)
+    return result
 
 
 def _joined(a: EffectiveTree, b: EffectiveTree) -> tuple[Array, Array, Array]:

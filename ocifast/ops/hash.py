@@ -35,6 +35,8 @@ COST: Final = {"gzip": 3.5, "zstd": 2.5, "identity": 0.4}
 """Work per stored byte, in bytes of inflated gzip; zstd decodes twice as fast."""
 COUNTS: Final = ("size", "uncompressed_size", "entries", "finding_count")
 DIGEST_BYTES: Final = 32
+TO_A_LINE: Final = 48
+"""From what malloc gives to a cache line: the kernel copies to one four times faster."""
 TABLE_HEADER_BYTES: Final = 4096
 """More than what a table has besides what `Limits.table_bytes` counts."""
 
@@ -245,20 +247,20 @@ def _report(name: str, outcome: Outcome, limits: Limits) -> LayerReport | Worker
             os.close(descriptor)
 
 
-def _contents(table: EntryTable | None, digests: bytearray) -> bytearray:
+def _contents(table: EntryTable | None, digests: memoryview) -> memoryview:
     if table is None or len(digests) != len(table) * DIGEST_BYTES:
         raise ValueError("digests that are not those of the table")
     return digests
 
 
-def _read_table(descriptor: int, limits: Limits) -> bytearray:
+def _read_table(descriptor: int, limits: Limits) -> memoryview:
     """Copy a table out of a memfd: a mapping would keep a descriptor open for each report."""
     size = os.fstat(descriptor).st_size
     if size > limits.table_bytes + TABLE_HEADER_BYTES:
         msg = f"a table of {size} bytes"
         raise ValueError(msg)
-    data = bytearray(size)
-    view, at = memoryview(data), 0
+    data = memoryview(bytearray(size + TO_A_LINE))[TO_A_LINE:]
+    view, at = data, 0
     while at < size:
         got = os.preadv(descriptor, [view[at:]], at)
         if got == 0:
