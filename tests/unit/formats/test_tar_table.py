@@ -150,7 +150,7 @@ def test_a_blob_with_any_byte_changed_is_refused_or_safe_to_read(table: EntryTab
         ("sparse_offset", 1 << 40),
         ("type", 0),
         ("type", ord("7")),
-        ("flags", 16),
+        ("flags", 32),
         ("reserved", 1),
         ("size", 1),
     ],
