@@ -15,7 +15,6 @@ from ocifast.errors import OcifastError, WorkerError
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding, LayerReport
 from ocifast.limits import DEFAULT_LIMITS, Limits, Profile
-from ocifast.ops.reading_progress import ReadingProgress
 from ocifast.ops.source import Opened, open_source
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from ocifast.engine.pipeline import Outcome
     from ocifast.ops.progress import Progress
+    from ocifast.ops.reading_progress import ReadingProgress
     from ocifast.ops.source import Source
 
 __all__ = ["hash_layer", "hash_layers", "iter_layers"]
@@ -183,6 +183,8 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
     # By map(): a name for the outcome here would tie its error, by the traceback, to this frame.
     make, listen = functools.partial(_result, names, limits), None
     if tell is not None:
+        from ocifast.ops.reading_progress import ReadingProgress  # not of every import
+
         progress = ReadingProgress(tell, names, sizes)
         make, listen = functools.partial(_told, progress, make), progress.advance
     with contextlib.closing(engine.run(jobs, listen)) as outcomes:
