@@ -44,7 +44,6 @@ from ocifast.ops.hash import hash_layer, hash_layers
 from ocifast.ops.layer_hasher import LayerHasher
 from ocifast.spec.descriptor import Descriptor
 from ocifast.spec.digest import Digest
-from ocifast.tree.change import Change, ChangeKind
 from ocifast.tree.entry import Entry, EntryKind
 
 if TYPE_CHECKING:
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from ocifast.ops.verification import Verification
     from ocifast.ops.verify import verify
     from ocifast.transports.base import Image
+    from ocifast.tree.change import Change, ChangeKind
 
 __all__ = [
     "AmbiguousImage",
@@ -124,24 +124,26 @@ __all__ = [
 
 # What works on whole images is loaded when it is first used: it costs as much as all the rest.
 _LATER = {
-    "ConvertReport": "conversion",
-    "ConvertedImage": "conversion",
-    "ConvertedLayer": "conversion",
-    "Diff": "difference",
-    "Image": "image",
-    "Inspection": "inspect",
-    "LayerIndex": "layer_index",
-    "PackedLayer": "packing",
-    "Verification": "verification",
-    "convert": "convert",
-    "diff": "diff",
-    "index_layer": "layer_index",
-    "inspect": "inspect",
-    "load_index": "index_file",
-    "open_image": "image",
-    "pack_layer": "pack",
-    "save_index": "index_file",
-    "verify": "verify",
+    "Change": "tree.change",
+    "ChangeKind": "tree.change",
+    "ConvertReport": "ops.conversion",
+    "ConvertedImage": "ops.conversion",
+    "ConvertedLayer": "ops.conversion",
+    "Diff": "ops.difference",
+    "Image": "ops.image",
+    "Inspection": "ops.inspect",
+    "LayerIndex": "ops.layer_index",
+    "PackedLayer": "ops.packing",
+    "Verification": "ops.verification",
+    "convert": "ops.convert",
+    "diff": "ops.diff",
+    "index_layer": "ops.layer_index",
+    "inspect": "ops.inspect",
+    "load_index": "ops.index_file",
+    "open_image": "ops.image",
+    "pack_layer": "ops.pack",
+    "save_index": "ops.index_file",
+    "verify": "ops.verify",
 }
 
 
@@ -151,7 +153,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'ocifast' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(f"ocifast.ops.{_LATER[name]}"), name)
+    value = getattr(importlib.import_module(f"ocifast.{_LATER[name]}"), name)
     globals()[name] = value
     return value
 

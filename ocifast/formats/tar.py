@@ -50,6 +50,10 @@ FIELDS: Final = {
 ROW: Final = Struct("=" + "".join(FIELDS.values()))
 assert ROW.size == 120
 
+FILE: Final = ord("0")
+HARDLINK: Final = ord("1")
+DIRECTORY: Final = ord("5")
+"""Of the column `type`."""
 FLAG_WHITEOUT: Final = 1
 FLAG_OPAQUE: Final = 2
 FLAG_SPARSE: Final = 4

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.sha256 import Sha256
 from ocifast.errors import DigestMismatch, UnsupportedError
+from ocifast.formats.tar import FILE, HARDLINK
 from ocifast.ops.changeset_rows import changeset_of, changeset_table
 from ocifast.ops.pack import ListedFolder, pack_layer
 from ocifast.ops.tar_stream import TarStream
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["write_changeset"]
 
-FILE: Final = ord("0")
-HARDLINK: Final = ord("1")
 PIECE_BYTES: Final = 1 << 20
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocifast._native.tree_join import spread_down, sum_up
-from ocifast.formats.tar import FLAG_OPAQUE, FLAG_WHITEOUT, EntryTable
-from ocifast.ops.columns import inodes_of, parents_of
+from ocifast.formats.tar import DIRECTORY, FILE, FLAG_OPAQUE, FLAG_WHITEOUT, EntryTable
+from ocifast.ops.columns import kinship_of
 from ocifast.tree.whiteout import OPAQUE_NAME, WHITEOUT_PREFIX
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Changeset", "changeset_of", "changeset_table"]
 
-FILE: Final = ord("0")
-DIRECTORY: Final = ord("5")
 WORTH_OPAQUE: Final = 2
 """An opaque whiteout stands for all whiteouts in a folder, so it has to replace some."""
 
@@ -44,7 +42,7 @@ def changeset_of(a: EntryTable, b: EntryTable, pairs: Array, changed: Array) -> 
     """
     import numpy as np
 
-    parents, inodes = parents_of(b), inodes_of(b)
+    parents_a, (parents, inodes) = kinship_of(a).parents, kinship_of(b)
     differ = pairs[changed]
     taken = np.zeros(len(b), dtype=bool)
     taken[differ[differ[:, 1] >= 0, 1]] = True
@@ -53,23 +51,25 @@ def changeset_of(a: EntryTable, b: EntryTable, pairs: Array, changed: Array) -> 
     taken |= is_other[inodes]
     is_gone = np.zeros(len(a), dtype=bool)
     is_gone[differ[differ[:, 1] < 0, 0]] = True
-    gone, folders = _topmost(a, b, pairs, np.flatnonzero(is_gone))
+    gone, folders = _topmost(parents_a, b, pairs, np.flatnonzero(is_gone))
     inside = taken.astype(np.int64)
     inside[folders[folders >= 0]] += 1
     sum_up(parents.data, inside.data)
     taken = inside != 0
-    is_opaque = _opaque(_kept(a, pairs, taken, is_gone), pairs, folders, parents)
+    is_opaque = _opaque(_kept(parents_a, pairs, taken, is_gone), pairs, folders, parents)
     return Changeset(
         np.flatnonzero(taken), list(_whiteouts(a, b, gone, folders, is_opaque, parents))
     )
 
 
-def _topmost(a: EntryTable, b: EntryTable, pairs: Array, gone: Array) -> tuple[Array, Array]:
+def _topmost(parents_a: Array, b: EntryTable, pairs: Array, gone: Array) -> tuple[Array, Array]:
     """Of rows that are gone, those whose folder is still one, and the row of that folder in `b`."""
     import numpy as np
 
-    folders_a = parents_of(a)[gone]
-    now = np.full(len(a) + 1, -1, dtype=np.int32)  # the last one stands for the root, row -1
+    folders_a = parents_a[gone]
+    now = np.full(
+        len(parents_a) + 1, -1, dtype=np.int32
+    )  # the last one stands for the root, row -1
     both = pairs[(pairs >= 0).all(axis=1)]
     now[both[:, 0]] = both[:, 1]
     folders = now[folders_a]
@@ -78,8 +78,8 @@ def _topmost(a: EntryTable, b: EntryTable, pairs: Array, gone: Array) -> tuple[A
     return gone[stays], folders[stays]
 
 
-def _kept(a: EntryTable, pairs: Array, taken: Array, is_gone: Array) -> Array:
-    """Flag folders of `a` with something in them that is neither gone nor written anew."""
+def _kept(parents_a: Array, pairs: Array, taken: Array, is_gone: Array) -> Array:
+    """Flag folders of the first tree that hold what is neither gone nor written anew."""
     import numpy as np
 
     both = pairs[(pairs >= 0).all(axis=1)]
@@ -87,7 +87,7 @@ def _kept(a: EntryTable, pairs: Array, taken: Array, is_gone: Array) -> Array:
     is_other[both[taken[both[:, 1]], 0]] = True
     kept = (~is_other).astype(np.int64)
     own = kept.copy()
-    sum_up(parents_of(a).data, kept.data)
+    sum_up(parents_a.data, kept.data)
     return np.asarray(kept != own)
 
 

@@ -6,9 +6,9 @@ and can be written to when that can.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ocifast._native.tree_join import kinship
+from ocifast._native.tree_join import join, kinship
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
-__all__ = ["column", "inodes_of", "parents_of"]
+__all__ = ["Joined", "Kinship", "column", "joined", "kinship_of"]
 
 
 def column(buffer: ReadableBuffer, dtype: str, width: int = 0) -> Array:
@@ -34,16 +34,41 @@ def column(buffer: ReadableBuffer, dtype: str, width: int = 0) -> Array:
     return found.reshape(-1, width) if width else found
 
 
-def parents_of(table: EntryTable) -> Array:
-    """Of each row of a table in the order of a tree, the row of its folder; -1 at the top."""
-    return column(_kinship(table)[0], "i4")
+class Kinship(NamedTuple):
+    """Of each row of a table in the order of a tree, two other rows."""
+
+    parents: Array
+    """Its folder's; -1 at the top."""
+    inodes: Array
+    """That of the first name of its inode."""
 
 
-def inodes_of(table: EntryTable) -> Array:
-    """Of each row of a table in the order of a tree, the row of its inode's first name."""
-    return column(_kinship(table)[1], "u4")
-
-
-def _kinship(table: EntryTable) -> tuple[bytes, bytes]:
+def kinship_of(table: EntryTable) -> Kinship:
+    """Find out both, in one pass over the table: to be called once."""
     _, rows, heap = table.to_buffers()
-    return kinship(rows, heap)
+    parents, inodes = kinship(rows, heap)
+    return Kinship(column(parents, "i4"), column(inodes, "u4"))
+
+
+class Joined(NamedTuple):
+    """Two tables joined, as `_native.tree_join.join` gives it."""
+
+    pairs: Array
+    """Rows of both (two i4), -1 for none."""
+    masks: Array
+    """What differs of each pair; can be written to."""
+    unread: Array
+    """Of files that have to be read: number of the pair, rows of the two files (three u4)."""
+
+
+def joined(
+    a: EntryTable,
+    b: EntryTable,
+    contents_a: ReadableBuffer | None = None,
+    contents_b: ReadableBuffer | None = None,
+) -> Joined:
+    """Join two tables in the order of a tree; contents are digests, 32 bytes a row."""
+    _, rows_a, heap_a = a.to_buffers()
+    _, rows_b, heap_b = b.to_buffers()
+    pairs, masks, unread = join(rows_a, heap_a, contents_a, rows_b, heap_b, contents_b)
+    return Joined(column(pairs, "i4", 2), column(masks, "u2").copy(), column(unread, "u4", 3))

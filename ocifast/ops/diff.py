@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ocifast.engine import Engine, default_engine
 from ocifast.errors import PlatformMismatch, StoreError
 from ocifast.ops.archive_sniff import is_archive_of_images
 from ocifast.ops.diff_join import join_trees
-from ocifast.ops.diff_options import MASKS, DiffOptions
+from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
 from ocifast.ops.difference import Diff, TreeDiff
 from ocifast.ops.effective_tree import EffectiveTree, TreeLayer, of_folder, of_layers
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ocifast.ops.progress import Progress
 
 __all__ = ["diff"]
-
-DIRECTORY: Final = ord("5")
 
 
 def diff(
@@ -205,7 +203,6 @@ class Reading:
 
     def _reports(self, work: list[SideLayer]) -> list[LayerReport]:
         options = self._options
-        wants_content = not options.quick and options.mask & MASKS["content"]
         return read_layers(
             [layer.source for layer in work if layer.source is not None],
             self._engine,
@@ -213,7 +210,7 @@ class Reading:
             limits=options.limits,
             expected=[layer.descriptor for layer in work],
             diff_ids=[layer.diff_id for layer in work],
-            contents=bool(wants_content or options.renames),
+            contents=options.reads_content or options.renames,
             tell=self._tell,
         )
 

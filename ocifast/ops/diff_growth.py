@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocifast._native.tree_join import sum_up
-from ocifast.ops.columns import parents_of
+from ocifast.formats.tar import DIRECTORY
+from ocifast.ops.columns import kinship_of
 
 if TYPE_CHECKING:
     from ocifast.ops.columns import Array
@@ -77,11 +78,11 @@ def _of_part(part: TreeDiff, most: int) -> list[tuple[bytes, int, int]]:
     ):
         if not values.any():
             continue
-        parents = parents_of(tree.table)
+        parents = kinship_of(tree.table).parents
         grown = _summed(parents, rows, np.maximum(values, 0))
         shrunk = _summed(parents, rows, np.maximum(-values, 0))
         moved = grown + shrunk
-        moved[tree.table.array["type"] != ord("5")] = 0
+        moved[tree.table.array["type"] != DIRECTORY] = 0
         for row in np.argsort(-moved, kind="stable")[:most].tolist():
             if moved[row]:
                 path = tree.table[row].path.rstrip(b"/")

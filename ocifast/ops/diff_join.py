@@ -8,12 +8,12 @@ Invariant: the same trees give the same differences, whichever way they were fou
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ocifast._native import tree_join
 from ocifast._native.tree_walk import add_xattrs
-from ocifast.formats.tar import EntryTable
-from ocifast.ops.columns import column, inodes_of
+from ocifast.formats.tar import HARDLINK, EntryTable
+from ocifast.ops.columns import joined, kinship_of
 from ocifast.ops.diff_content import compare_contents
 from ocifast.ops.diff_options import MASKS
 from ocifast.ops.difference import TreeDiff
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ocifast.ops.path_filter import PathFilter
 
 __all__ = ["join_trees"]
-
-HARDLINK: Final = ord("1")
 
 
 def join_trees(
@@ -42,7 +40,7 @@ def join_trees(
     import numpy as np
 
     counted = options.mask
-    pairs, masks, unread = _joined(a, b)
+    pairs, masks, unread = joined(a.table, b.table, a.contents, b.contents)
     alone = np.asarray((pairs < 0).any(axis=1))
     lacking = not (a.has_xattrs and b.has_xattrs)
     maybe = alone | ((masks & (counted | tree_join.UNREAD)) != 0) | lacking
@@ -61,7 +59,7 @@ def join_trees(
                 found = pool.map(_list_xattrs, (a, b), pairs[needed].T)
                 grown = sum(found)
             if grown:
-                masks = _joined(a, b)[1]
+                masks = joined(a.table, b.table, a.contents, b.contents).masks
     masks[differs] |= MASKS["content"]
     masks &= counted
     changed = np.flatnonzero(maybe & (alone | (masks != 0)))
@@ -73,14 +71,6 @@ def join_trees(
     return result
 
 
-def _joined(a: EffectiveTree, b: EffectiveTree) -> tuple[Array, Array, Array]:
-    """Pairs of rows, what differs of each, and (pair, row, row) of files that have to be read."""
-    _, rows_a, heap_a = a.table.to_buffers()
-    _, rows_b, heap_b = b.table.to_buffers()
-    found = tree_join.join(rows_a, heap_a, a.contents, rows_b, heap_b, b.contents)
-    return column(found[0], "i4", 2), column(found[1], "u2").copy(), column(found[2], "u4", 3)
-
-
 def _list_xattrs(tree: EffectiveTree, rows: Array) -> int:
     """List those of some rows of a folder; gives how many bytes of them there are."""
     if tree.has_xattrs or tree.root is None:
@@ -90,7 +80,7 @@ def _list_xattrs(tree: EffectiveTree, rows: Array) -> int:
     _, old, heap = tree.table.to_buffers()
     rows = rows[rows >= 0]
     if (tree.table.array["type"][rows] == HARDLINK).any():  # compared as the file they name
-        rows = np.union1d(rows, inodes_of(tree.table)[rows])
+        rows = np.union1d(rows, kinship_of(tree.table).inodes[rows])
     which = np.ascontiguousarray(rows, dtype=np.uint32)
     try:
         table = EntryTable(*add_xattrs(tree.root, old, heap, which.data))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from ocifast.formats.tar import FILE
 from ocifast.ops.diff_options import MASKS, fields_of
 from ocifast.tree.change import Change, ChangeKind
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from ocifast.ops.packing import PackedLayer
 
 __all__ = ["Diff", "Totals", "TreeDiff"]
-
-FILE: Final = ord("0")
 
 
 @dataclass(frozen=True, slots=True)

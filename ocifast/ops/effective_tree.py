@@ -66,11 +66,14 @@ class EffectiveTree:
 
     def digest(self, row: int) -> Digest | None:
         """Give the digest of a file's content, if it is known."""
-        if self.contents is None:
-            return None
-        view = memoryview(self.contents)
-        raw = bytes(view[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
+        raw = self.raw_digest(row)
         return Digest.of_sha256(raw) if any(raw) else None
+
+    def raw_digest(self, row: int) -> bytes:
+        """Give the 32 bytes of it; zeros, or none at all, where it is not known."""
+        if self.contents is None:
+            return b""
+        return bytes(memoryview(self.contents)[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
 
 
 def of_folder(root: int, path: str, *, xattrs: bool = True) -> EffectiveTree:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from ocifast._native import tree_join
 from ocifast.engine import default_engine
-from ocifast.formats.tar import EntryTable
+from ocifast.formats.tar import DIRECTORY, HARDLINK, EntryTable
 from ocifast.ops.changeset_rows import changeset_of, changeset_table
-from ocifast.ops.columns import column
+from ocifast.ops.columns import joined
 from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import open_side
 from ocifast.ops.effective_tree import TreeLayer, of_folder, of_layers
@@ -39,8 +39,6 @@ COUNTED: Final = (
     | tree_join.XATTRS
     | tree_join.LINKS
 )
-DIRECTORY: Final = ord("5")
-HARDLINK: Final = ord("1")
 
 
 def lower_of(base: str, limits: Limits) -> EntryTable:
@@ -85,10 +83,8 @@ def changed(table: EntryTable, lower: EntryTable, prefix: bytes = b"") -> EntryT
     import numpy as np
 
     known = _below(lower, prefix) if prefix else lower
-    _, rows_a, heap_a = known.to_buffers()
-    _, rows_b, heap_b = table.to_buffers()
-    joined = tree_join.join(rows_a, heap_a, None, rows_b, heap_b, None)
-    pairs, masks = column(joined[0], "i4", 2), column(joined[1], "u2") & COUNTED
+    pairs, masks, _ = joined(known, table)
+    masks &= COUNTED
     is_folder = np.append(table.array["type"] == DIRECTORY, False)[pairs[:, 1]]
     masks[is_folder] &= ~np.uint16(tree_join.MTIME)
     differ = np.flatnonzero((pairs < 0).any(axis=1) | (masks != 0))

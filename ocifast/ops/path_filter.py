@@ -6,10 +6,11 @@ about; a path that is the same on both sides is asked about only if it is a fold
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ocifast._native.tree_join import spread_down
-from ocifast.ops.columns import parents_of
+from ocifast.formats.tar import DIRECTORY
+from ocifast.ops.columns import kinship_of
 from ocifast.ops.tree_selection import selection
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ocifast.ops.columns import Array
 
 __all__ = ["PathFilter"]
-
-DIRECTORY: Final = ord("5")
 
 
 class PathFilter:
@@ -50,7 +49,7 @@ class PathFilter:
         import numpy as np
 
         assert self._keep is not None
-        parents = parents_of(table)
+        parents = kinship_of(table).parents
         flags, above = np.zeros(len(table), dtype=np.uint8), parents.tolist()
         for row in np.flatnonzero(table.array["type"] == DIRECTORY).tolist():
             inside = above[row] >= 0 and flags[above[row]]

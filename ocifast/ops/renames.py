@@ -5,22 +5,20 @@ Empty files are nobody's rename. Invariant: a file is at one end of one rename a
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING
 
+from ocifast.formats.tar import FILE
 from ocifast.ops.diff_content import know_digests
 from ocifast.ops.diff_options import MASKS
-from ocifast.ops.effective_tree import DIGEST_BYTES
+from ocifast.ops.effective_tree import EffectiveTree
 
 if TYPE_CHECKING:
     from ocifast.ops.columns import Array
     from ocifast.ops.difference import TreeDiff
-    from ocifast.ops.effective_tree import EffectiveTree
     from ocifast.tree.entry import Entry
 
 __all__ = ["find_renames"]
-
-FILE: Final = ord("0")
 
 
 def find_renames(diff: TreeDiff, counted: int) -> None:
@@ -60,30 +58,22 @@ def _files(tree: EffectiveTree, numbers: Array, pairs: Array, column: int) -> Ar
 
 def _match(diff: TreeDiff, gone: list[int], came: list[int]) -> dict[int, int]:
     """Numbers of added pairs, and of the deleted pair each was."""
-    waiting: defaultdict[bytes, list[int]] = defaultdict(list)
-    for number in reversed(gone):
-        waiting[_content(diff.a, diff.pairs[number, 0])].append(number)
     found: dict[int, int] = {}
-    for same_name in (True, False):
+    for key in (_content_and_name, EffectiveTree.raw_digest):
+        taken = set(found.values())
+        waiting: defaultdict[object, deque[int]] = defaultdict(deque)
+        for number in gone:
+            if number not in taken:
+                waiting[key(diff.a, int(diff.pairs[number, 0]))].append(number)
         for number in came:
-            candidates = waiting.get(_content(diff.b, diff.pairs[number, 1]), [])
-            if number in found or not candidates:
-                continue
-            name = _base(diff.b, diff.pairs[number, 1])
-            for at in range(len(candidates) - 1, -1, -1) if same_name else (-1,):
-                if not same_name or _base(diff.a, diff.pairs[candidates[at], 0]) == name:
-                    found[number] = candidates.pop(at)
-                    break
+            candidates = waiting.get(key(diff.b, int(diff.pairs[number, 1])))
+            if number not in found and candidates:
+                found[number] = candidates.popleft()
     return found
 
 
-def _content(tree: EffectiveTree, row: int) -> bytes:
-    view = memoryview(tree.contents).cast("B")  # type: ignore[arg-type]
-    return bytes(view[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
-
-
-def _base(tree: EffectiveTree, row: int) -> bytes:
-    return tree.table[row].path.rpartition(b"/")[2]
+def _content_and_name(tree: EffectiveTree, row: int) -> tuple[bytes, bytes]:
+    return tree.raw_digest(row), tree.table[row].path.rpartition(b"/")[2]
 
 
 def _mask(diff: TreeDiff, number: int) -> int:
