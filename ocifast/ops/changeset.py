@@ -13,8 +13,8 @@ from ocifast._native.sha256 import Sha256
 from ocifast.errors import DigestMismatch, UnsupportedError
 from ocifast.formats.tar import FILE, HARDLINK
 from ocifast.ops.changeset_rows import changeset_of, changeset_table
+from ocifast.ops.layer_contents import met_in_layers
 from ocifast.ops.pack import ListedFolder, pack_layer
-from ocifast.ops.tar_stream import TarStream
 from ocifast.spec.digest import Digest
 from ocifast.tree.entry import Entry, EntryKind
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ocifast.ops.changeset_rows import Changeset
-    from ocifast.ops.columns import Array
     from ocifast.ops.diff_options import DiffOptions
     from ocifast.ops.diff_side import SideLayer
     from ocifast.ops.difference import Diff, TreeDiff
     from ocifast.ops.packing import PackedLayer
+    from ocifast.ops.tar_stream import TarStream
     from ocifast.ops.virtual_tree import Content
 
 __all__ = ["write_changeset"]
@@ -69,26 +69,15 @@ def _items(
     has_content = is_file & (rows["size"] > 0)
     for row in chosen.rows[~has_content & ~is_link].tolist():
         yield table[row], b""
-    files, places = chosen.rows[has_content], rows["payload_offset"][has_content]
+    files = chosen.rows[has_content]
     for number in np.unique(origin[files]).tolist():
-        here = origin[files] == number
-        wanted = files[here][np.argsort(places[here], kind="stable")]
-        yield from _streamed(part, wanted, layers[number], options)
+        if layers[number].source is None:
+            reason = "only its index was given: contents that changed are in the layer itself"
+            raise UnsupportedError(f"{layers[number].name}: {reason}")
+    for row, entry, stream in met_in_layers(part.b, files, layers, options):
+        yield entry, _Payload(stream, entry, part.b.digest(row))
     for row in chosen.rows[is_link].tolist():
         yield table[row], None
-
-
-def _streamed(
-    part: TreeDiff, wanted: Array, layer: SideLayer, options: DiffOptions
-) -> Iterator[tuple[Entry, Content]]:
-    if layer.source is None:
-        reason = "only its index was given: contents that changed are in the layer itself"
-        raise UnsupportedError(f"{layer.name}: {reason}")
-    with TarStream(layer.source, options.limits, options.profile) as stream:
-        for row in wanted.tolist():
-            entry = part.b.table[row]
-            stream.skip_to(entry.payload_offset)
-            yield entry, _Payload(stream, entry, part.b.digest(row))
 
 
 class _Payload:

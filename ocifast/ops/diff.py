@@ -20,11 +20,10 @@ from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import TreeSide, open_side
 from ocifast.ops.difference import Diff, TreeDiff
 from ocifast.ops.effective_tree import EffectiveTree, TreeLayer, of_folder, of_layers
-from ocifast.ops.layer_index import read_layers
 from ocifast.ops.path_filter import PathFilter
+from ocifast.ops.side_layers import tables_of
 
 if TYPE_CHECKING:
-    from ocifast.layer import LayerReport
     from ocifast.ops.diff_side import Given, SideLayer
     from ocifast.ops.document_diff import DocumentChange
     from ocifast.ops.progress import Progress
@@ -136,13 +135,13 @@ class Reading:
             }
             import numpy as np  # noqa: F401 - 0.1 s, while folders are listed
 
-            layers = self._read([*a.layers, *b.layers])
+            layers = iter(self._read([*a.layers, *b.layers]))
             trees = []
             for side in (a, b):
                 if id(side) in walks:
                     trees.append(walks[id(side)].result())
                 else:
-                    trees.append(self._applied(side, [layers[id(each)] for each in side.layers]))
+                    trees.append(self._applied(side, [next(layers) for _ in side.layers]))
         for side, tree in zip((a, b), trees, strict=True):
             self.notes.extend(f"{side.name}: {finding}" for finding in tree.findings)
         return [join_trees(trees[0], trees[1], self._options, self._filter)]
@@ -161,12 +160,13 @@ class Reading:
         differ = [number for number in range(count) if not self._is_same_at(a, b, number)]
         if len(differ) < count:
             self.notes.append(f"{_layers(count - len(differ))} the same, of {count}, and not read")
-        found = self._read([s.layers[n] for s in (a, b) for n in differ if n < len(s.layers)])
+        work = [layer for n in differ for side in (a, b) for layer in side.layers[n : n + 1]]
+        found = iter(self._read(work))
         parts = []
         for number in differ:
             trees = [
                 of_layers(
-                    [found[id(side.layers[number])]] if number < len(side.layers) else [],
+                    [next(found) for _ in side.layers[number : number + 1]],
                     self._options.limits,
                     as_entries=True,
                 )
@@ -182,37 +182,10 @@ class Reading:
             return False
         return a.layers[number].is_same(b.layers[number], strict=self._strict)
 
-    def _read(self, layers: list[SideLayer]) -> dict[int, TreeLayer]:
-        """Read each layer once, whatever side and however often it is named."""
-        places: dict[str, int] = {}
-        work: list[SideLayer] = []
-        where: dict[int, int] = {}
-        found: dict[int, TreeLayer] = {}
-        for layer in layers:
-            if layer.index is not None:
-                found[id(layer)] = layer.index.as_layer()
-                continue
-            keys = layer.keys(strict=self._strict)
-            known = [places[key] for key in keys if key in places]
-            where[id(layer)] = known[0] if known else len(work)
-            if not known:
-                work.append(layer)
-            places.update(dict.fromkeys(keys, where[id(layer)]))
-        read = [TreeLayer(r.table, r.contents) for r in self._reports(work) if r.table is not None]
-        return found | {key: read[number] for key, number in where.items()}
-
-    def _reports(self, work: list[SideLayer]) -> list[LayerReport]:
+    def _read(self, layers: list[SideLayer]) -> list[TreeLayer]:
         options = self._options
-        return read_layers(
-            [layer.source for layer in work if layer.source is not None],
-            self._engine,
-            profile=options.profile,
-            limits=options.limits,
-            expected=[layer.descriptor for layer in work],
-            diff_ids=[layer.diff_id for layer in work],
-            contents=options.reads_content or options.renames,
-            tell=self._tell,
-        )
+        contents = options.reads_content or options.renames
+        return tables_of(layers, self._engine, options, contents=contents, tell=self._tell)
 
     def _applied(self, side: TreeSide, layers: list[TreeLayer]) -> EffectiveTree:
         try:

@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from ocifast.limits import Limits
     from ocifast.ops.columns import Array
 
-__all__ = ["DIGEST_BYTES", "EffectiveTree", "TreeLayer", "of_folder", "of_layers"]
+__all__ = ["DIGEST_BYTES", "EffectiveTree", "TreeLayer", "of_folder", "of_layers", "put_in_front"]
 
 DIGEST_BYTES: Final = 32
 NO_LAYER: Final = 2**32 - 1
+
+
+def put_in_front(folder: str, error: OSError) -> None:
+    """Put a folder in front of the name of a file in it that cannot be read."""
+    if isinstance(error.filename, str):
+        error.filename = os.path.join(folder, error.filename)
 
 
 @dataclass(slots=True)
@@ -61,8 +67,7 @@ class EffectiveTree:
 
     def put_in_front(self, error: OSError) -> None:
         """Put the folder in front of the name of a file that cannot be read."""
-        if isinstance(error.filename, str):
-            error.filename = os.path.join(self.path, error.filename)
+        put_in_front(self.path, error)
 
     def digest(self, row: int) -> Digest | None:
         """Give the digest of a file's content, if it is known."""
@@ -86,8 +91,7 @@ def of_folder(root: int, path: str, *, xattrs: bool = True) -> EffectiveTree:
     try:
         rows, heap, left_out = walk(root, xattrs=xattrs)
     except OSError as error:
-        if isinstance(error.filename, str):
-            error.filename = os.path.join(path, error.filename)
+        put_in_front(path, error)
         raise
     tree = EffectiveTree(EntryTable(rows, heap), root=root, path=path, has_xattrs=xattrs)
     tree.findings = [f"{os.fsdecode(name)}: a socket, which is left out" for name in left_out]

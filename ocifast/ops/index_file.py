@@ -9,14 +9,13 @@ who can write the file can claim anything.
 
 from __future__ import annotations
 
-import io
 import json
 import mmap
 import os
 import re
 import struct
 import zipfile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ocifast.errors import FormatError
 from ocifast.formats.tar import FIELDS, ROW, EntryTable
@@ -150,18 +149,18 @@ def load_index(path: str | os.PathLike[str] | int) -> LayerIndex:
         size = os.fstat(file.fileno()).st_size
         if not size:
             raise FormatError("it is empty, and no index of a layer")
-        memory = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    try:
-        return _read(memory)
-    except DAMAGED as error:
-        if isinstance(error, FormatError):
-            raise
-        reason = f"no index of a layer, or damaged: {type(error).__name__}: {error}"
-        raise FormatError(reason) from None
+        try:
+            places = _places(file)
+            memory = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return _read(memory, places)
+        except DAMAGED as error:
+            if isinstance(error, FormatError):
+                raise
+            reason = f"no index of a layer, or damaged: {type(error).__name__}: {error}"
+            raise FormatError(reason) from None
 
 
-def _read(memory: memoryview) -> LayerIndex:
-    places = _places(memory)
+def _read(memory: memoryview, places: dict[str, tuple[int, int]]) -> LayerIndex:
     about = _about(_array(memory, places, "about", BYTES), _array(memory, places, "check", BYTES))
     arrays = {
         name: _array(memory, places, name, ROWS if name == "rows" else BYTES) for name in ARRAYS
@@ -183,9 +182,9 @@ def _read(memory: memoryview) -> LayerIndex:
     )
 
 
-def _places(memory: memoryview) -> dict[str, tuple[int, int]]:
+def _places(file: BinaryIO) -> dict[str, tuple[int, int]]:
     """Where members begin, local headers included, and their sizes; only the end is read."""
-    with zipfile.ZipFile(_Buffer(memory)) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
     if any(info.compress_type != zipfile.ZIP_STORED for info in members):
         raise FormatError("an index whose arrays are squeezed: ocifast writes them stored")
@@ -220,31 +219,3 @@ def _about(text: memoryview, check: memoryview) -> dict[str, Any]:
     if about.get("schema") != SCHEMA:
         raise FormatError(f"it is {about.get('schema')!r}, not {SCHEMA}: index the layer again")
     return dict(about)
-
-
-class _Buffer(io.RawIOBase):
-    """A file over memory that is mapped: zipfile reads the end of it, and no more."""
-
-    def __init__(self, memory: memoryview) -> None:
-        self._memory = memory
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self._at, self._memory.nbytes)[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, out: Any) -> int:
-        piece = self._memory[self._at : self._at + len(out)]
-        out[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)

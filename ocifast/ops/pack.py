@@ -19,6 +19,7 @@ from ocifast._native.tree_walk import walk
 from ocifast.engine import Engine
 from ocifast.engine.plan import BLOCK_SLOT_BYTES, CAPACITY, Job
 from ocifast.formats.tar import EntryTable
+from ocifast.ops.effective_tree import put_in_front
 from ocifast.ops.pack_base import changed, lower_of
 from ocifast.ops.pack_options import PackOptions, clean_prefix, recipe_of
 from ocifast.ops.pack_pass import table_file
@@ -153,8 +154,7 @@ class TreeSource(ListedFolder):
         try:
             rows, heap, left_out = walk(self.root, self._keep)
         except OSError as error:
-            if isinstance(error.filename, str):
-                error.filename = os.path.join(self.path, error.filename)
+            put_in_front(self.path, error)
             raise
         self.findings = tuple(f"socket: {os.fsdecode(name)}" for name in left_out)
         table = EntryTable(rows, heap)
@@ -269,5 +269,5 @@ def _named(
         if error.filename == OUTPUT:
             error.filename = target.name
         elif isinstance(source, ListedFolder):
-            error.filename = os.path.join(source.path, error.filename)
+            put_in_front(source.path, error)
     return error

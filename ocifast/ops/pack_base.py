@@ -19,12 +19,11 @@ from ocifast.ops.changeset_rows import changeset_of, changeset_table
 from ocifast.ops.columns import joined
 from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import open_side
-from ocifast.ops.effective_tree import TreeLayer, of_folder, of_layers
-from ocifast.ops.layer_index import read_layers
+from ocifast.ops.effective_tree import of_folder, of_layers
+from ocifast.ops.side_layers import tables_of
 
 if TYPE_CHECKING:
     from ocifast.limits import Limits
-    from ocifast.ops.diff_side import SideLayer, TreeSide
 
 __all__ = ["changed", "lower_of"]
 
@@ -50,28 +49,12 @@ def lower_of(base: str, limits: Limits) -> EntryTable:
         OSError: It cannot be read.
     """
     with contextlib.ExitStack() as stack:
-        side = open_side(base, None, DiffOptions(limits=limits), stack)
+        options = DiffOptions(limits=limits)
+        side = open_side(base, None, options, stack)
         if side.root is not None:
             return of_folder(side.root, side.name).table
-        return of_layers(_layers(side, limits), limits).table
-
-
-def _layers(side: TreeSide, limits: Limits) -> list[TreeLayer]:
-    unread: list[SideLayer] = [layer for layer in side.layers if layer.index is None]
-    reports = read_layers(
-        [layer.source for layer in unread if layer.source is not None],
-        default_engine(),
-        profile="compat",
-        limits=limits,
-        expected=[layer.descriptor for layer in unread],
-        diff_ids=[layer.diff_id for layer in unread],
-        contents=False,
-    )
-    tables = iter([report.table for report in reports if report.table is not None])
-    return [
-        TreeLayer(next(tables), None) if layer.index is None else layer.index.as_layer()
-        for layer in side.layers
-    ]
+        layers = tables_of(side.layers, default_engine(), options, contents=False)
+        return of_layers(layers, limits).table
 
 
 def changed(table: EntryTable, lower: EntryTable, prefix: bytes = b"") -> EntryTable:

@@ -11,7 +11,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from ocifast.ops.tar_stream import TarStream
+from ocifast.formats.tar import FLAG_SPARSE
+from ocifast.ops.layer_contents import met_in_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,19 +62,9 @@ def _from_folder(tree: EffectiveTree, rows: Sequence[int]) -> Iterator[tuple[int
 def _from_layers(
     tree: EffectiveTree, rows: Sequence[int], layers: Sequence[SideLayer], options: DiffOptions
 ) -> Iterator[tuple[int, bytes]]:
-    assert tree.origin is not None
-    places = tree.table.array["payload_offset"]
-    for number in sorted({int(tree.origin[row]) for row in rows}):
-        source = layers[number].source
-        if source is None:  # only its index was given
-            continue
-        here = sorted(
-            (row for row in rows if tree.origin[row] == number), key=lambda row: int(places[row])
-        )
-        with TarStream(source, options.limits, options.profile) as stream:
-            for row in here:
-                entry = tree.table[row]
-                if entry.is_sparse:
-                    continue
-                stream.skip_to(entry.payload_offset)
-                yield row, stream.read_all(entry.size)
+    import numpy as np
+
+    table = tree.table.array[rows]
+    plain = np.array(rows, dtype=np.int64)[(table["flags"] & FLAG_SPARSE) == 0]
+    for row, entry, stream in met_in_layers(tree, plain, layers, options):
+        yield row, stream.read_all(entry.size)

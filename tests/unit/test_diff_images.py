@@ -98,7 +98,7 @@ def test_an_image_that_is_open_is_one_too(tmp_path) -> None:
 
 def test_the_same_image_is_not_read(tmp_path, monkeypatch) -> None:
     one, two = (oci(image(BASE, CHANGED), tmp_path / name) for name in "ab")
-    monkeypatch.setattr("ocifast.ops.diff.read_layers", pytest.fail)
+    monkeypatch.setattr("ocifast.ops.side_layers.read_layers", pytest.fail)
     found = run(one, two)
     assert not found
     assert found.notes == ("2 layers are the same on both sides, from the bottom",)
@@ -109,7 +109,7 @@ def test_a_layer_that_both_have_is_read_once(codec, tmp_path, monkeypatch) -> No
     """However it is compressed: diff_ids say so."""
     read = []
     monkeypatch.setattr(
-        "ocifast.ops.diff.read_layers", lambda s, *a, **o: read.append(s) or read_layers(s, *a, **o)
+        "ocifast.ops.side_layers.read_layers", lambda s, *a, **o: read.append(s) or read_layers(s, *a, **o)
     )
     a = oci(image(BASE, CHANGED), tmp_path / "a")
     b = oci(image(BASE, REMOVED, codec=codec), tmp_path / "b")
