@@ -2,6 +2,8 @@
 #ifndef OCF_TAR_INTERNAL_H
 #define OCF_TAR_INTERNAL_H
 
+#include <string.h>
+
 #include "tar.h"
 
 #define OCF_TRY(call) do { int status_ = (call); if (status_ != OCF_OK) return status_; } while (0)
@@ -24,6 +26,14 @@ int ocf_refuse(ocf_tar *t, int rule, int field, int64_t a, int64_t b);
 int ocf_oddity(ocf_tar *t, int rule, int field, int64_t a, int64_t b); /* strict refuses, compat notes */
 int ocf_limit(ocf_tar *t, int rule, uint64_t limit, uint64_t actual);
 void ocf_note(ocf_tar *t, int rule, int field, int64_t a, int64_t b);
+
+/* A row of a table that may lie anywhere. */
+static inline ocf_tar_row ocf_row_at(const uint8_t *rows, size_t index)
+{
+    ocf_tar_row row;
+    memcpy(&row, rows + index * sizeof row, sizeof row);
+    return row;
+}
 
 /* growable bytes and rows (tar_table.c) */
 int ocf_bytes_reserve(ocf_bytes *b, size_t more);

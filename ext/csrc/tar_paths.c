@@ -7,29 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name_hash.h"
 #include "tar_internal.h"
 
 enum { KIND_IMPLIED, KIND_DIRECTORY, KIND_OTHER, KIND_SYMLINK }; /* implied: a parent, not seen itself */
 enum { DEPTH_CAP = 1024 };
-
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t step(uint64_t hash, const uint8_t *component, size_t size)
-{
-    uint64_t word = 0, length = size;
-    for (; size >= 8; size -= 8, component += 8) {
-        memcpy(&word, component, 8);
-        hash = fold(hash ^ word, UINT64_C(0x9fb21c651e98df25));
-    }
-    word = 0;
-    memcpy(&word, component, size);
-    return fold(hash ^ word ^ length << 56, UINT64_C(0xd6e8feb86659fd93)) + length;
-}
 
 static uint64_t *find(const ocf_tar *t, uint64_t hash)
 {
@@ -169,7 +151,7 @@ int ocf_path_check(ocf_tar *t)
         if (depth == DEPTH_CAP)
             return ocf_limit(t, OCF_TAR_L_DEPTH, DEPTH_CAP, DEPTH_CAP + 1);
         OCF_TRY(check_whiteout(t, name, size, depth == 0, after == 0));
-        hashes[depth++] = hash = step(hash, name, size);
+        hashes[depth++] = hash = ocf_hash_name(hash, name, size);
         size = after;
     }
     if (depth == 0 && t->core.row.type != '5') /* P04 */

@@ -31,13 +31,6 @@ static int of_parents(ocf_tree_content *c, const ocf_parents *p, int status)
     return status;
 }
 
-static ocf_tar_row row_at(const ocf_tree_table *tree, uint32_t index)
-{
-    ocf_tar_row row;
-    memcpy(&row, tree->rows + (size_t)index * sizeof row, sizeof row);
-    return row;
-}
-
 static uint32_t number_at(const uint8_t *numbers, size_t at)
 {
     uint32_t number;
@@ -53,7 +46,7 @@ size_t ocf_tree_content_check(const ocf_tree_table *trees, int sides, const uint
             uint32_t index = number_at(indices, i * (size_t)sides + (size_t)side);
             if (index >= trees[side].count)
                 return i;
-            ocf_tar_row row = row_at(&trees[side], index);
+            ocf_tar_row row = ocf_row_at(trees[side].rows, index);
             if (row.type != '0' || (side && row.size != size))
                 return i;
             size = row.size;
@@ -230,7 +223,7 @@ static int hash_all(hasher *h, const uint8_t *which, size_t count)
     for (int large = 1; large >= 0; large--)
         for (size_t i = 0; i < count; i++) {
             uint32_t index = number_at(which, i);
-            ocf_tar_row row = row_at(h->tree, index);
+            ocf_tar_row row = ocf_row_at(h->tree->rows, index);
             if ((row.size >= PIECE_BYTES) == large)
                 OCF_TRY(large ? add_large(h, index, &row, i) : add_small(h, index, &row, i));
         }
@@ -302,7 +295,7 @@ static int compare_pair(comparer *m, const uint32_t *rows, uint8_t *out)
     for (int side = 0; side < 2; side++) {
         ocf_parents *p = &m->parents[side];
         const uint8_t *heap = m->trees[side].heap;
-        ocf_tar_row row = row_at(&m->trees[side], rows[side]);
+        ocf_tar_row row = ocf_row_at(m->trees[side].rows, rows[side]);
         size = row.size;
         m->c->side = side;
         m->c->row = rows[side];

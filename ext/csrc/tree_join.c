@@ -7,13 +7,6 @@
 
 enum { SECOND_NS = 1000000000 };
 
-static ocf_tar_row row_of(const ocf_join_side *side, size_t index)
-{
-    ocf_tar_row row;
-    memcpy(&row, side->rows + index * sizeof row, sizeof row);
-    return row;
-}
-
 typedef struct { const uint8_t *text; size_t size; } path_of;
 
 static path_of plain(const uint8_t *text, size_t size)
@@ -25,7 +18,7 @@ static path_of plain(const uint8_t *text, size_t size)
 
 static path_of path_at(const ocf_join_side *side, size_t index)
 {
-    ocf_tar_row row = row_of(side, index);
+    ocf_tar_row row = ocf_row_at(side->rows, index);
     return plain(side->heap + row.path_offset, row.path_size);
 }
 
@@ -80,7 +73,7 @@ static size_t inode_of(const ocf_join_side *side, size_t index, const ocf_tar_ro
     if (row->type != '1')
         return index;
     size_t found = ocf_join_find(side, side->heap + row->link_offset, row->link_size);
-    return found < side->count && row_of(side, found).type != '1' ? found : index;
+    return found < side->count && ocf_row_at(side->rows, found).type != '1' ? found : index;
 }
 
 static int is_inside(path_of folder, path_of path)
@@ -102,7 +95,7 @@ void ocf_join_parents(const ocf_join_side *side, int32_t *out)
 void ocf_join_inodes(const ocf_join_side *side, uint32_t *out)
 {
     for (size_t i = 0; i < side->count; i++) {
-        ocf_tar_row row = row_of(side, i);
+        ocf_tar_row row = ocf_row_at(side->rows, i);
         out[i] = (uint32_t)inode_of(side, i, &row);
     }
 }
@@ -193,13 +186,13 @@ static int add(ocf_join *j, int32_t a, int32_t b, unsigned mask)
 
 static int add_both(ocf_join *j, size_t at_a, size_t at_b)
 {
-    ocf_tar_row a = row_of(&j->a, at_a), b = row_of(&j->b, at_b);
+    ocf_tar_row a = ocf_row_at(j->a.rows, at_a), b = ocf_row_at(j->b.rows, at_b);
     unsigned mask = names_differ(j, &a, &b);
     size_t ia = inode_of(&j->a, at_a, &a), ib = inode_of(&j->b, at_b, &b);
     if (ia != at_a)
-        a = row_of(&j->a, ia);
+        a = ocf_row_at(j->a.rows, ia);
     if (ib != at_b)
-        b = row_of(&j->b, ib);
+        b = ocf_row_at(j->b.rows, ib);
     mask |= a.type == b.type ? kind_differs(j, &a, &b, ia, ib) : OCF_DIFF_TYPE;
     if (a.type == '1' && b.type == '1') /* links to nothing: only where they point */
         mask &= ~(unsigned)OCF_DIFF_LINKS;

@@ -2,29 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name_hash.h"
 #include "tar_internal.h"
 #include "tree_merge.h"
 
 enum { HOPS_MAX = 40, SET_FIRST = 1024 };
 
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 /* Keyed, so that names that share a place cannot be prepared. */
 static uint64_t hash_of(uint64_t seed, uint32_t parent, const uint8_t *name, size_t size)
 {
-    uint64_t hash = fold(seed ^ parent, UINT64_C(0x9fb21c651e98df25)), word, length = size;
-    for (; size >= 8; size -= 8, name += 8) {
-        memcpy(&word, name, 8);
-        hash = fold(hash ^ word, UINT64_C(0x9fb21c651e98df25));
-    }
-    word = 0;
-    memcpy(&word, name, size);
-    return fold(hash ^ word ^ length << 56, UINT64_C(0xd6e8feb86659fd93) ^ seed);
+    return ocf_hash_name(ocf_fold(seed ^ parent, UINT64_C(0x9fb21c651e98df25)), name, size);
 }
 
 ocf_node *ocf_node_at(const ocf_merge *m, uint32_t index)
@@ -34,10 +21,7 @@ ocf_node *ocf_node_at(const ocf_merge *m, uint32_t index)
 
 ocf_tar_row ocf_merge_row(const ocf_merge *m, uint32_t layer, uint32_t row)
 {
-    ocf_tar_row found;
-    const ocf_merge_layer *from = (const ocf_merge_layer *)m->layers.data + layer;
-    memcpy(&found, from->rows + (size_t)row * sizeof found, sizeof found);
-    return found;
+    return ocf_row_at(((const ocf_merge_layer *)m->layers.data + layer)->rows, row);
 }
 
 /* The place of a name: of the node that has it or had it, or a free one. */

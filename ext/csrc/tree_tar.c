@@ -33,18 +33,11 @@ void ocf_tree_tar_free(ocf_tree_tar *t)
     memset(&t->head, 0, sizeof t->head);
 }
 
-static ocf_tar_row row_at(const ocf_tree_tar *t, size_t index)
-{
-    ocf_tar_row row;
-    memcpy(&row, t->rows + index * sizeof row, sizeof row);
-    return row;
-}
-
 int ocf_tree_tar_size(ocf_tree_tar *t, uint64_t *size)
 {
     *size = END_BYTES;
     for (t->index = 0; t->index < t->count; t->index++) {
-        ocf_tar_row row = row_at(t, t->index);
+        ocf_tar_row row = ocf_row_at(t->rows, t->index);
         t->head.size = 0;
         OCF_TRY(ocf_tree_header(t, &t->head, &row));
         *size += t->head.size;
@@ -167,7 +160,7 @@ static int begin_row(ocf_tree_tar *t)
         t->head.size = END_BYTES;
         return OCF_OK;
     }
-    ocf_tar_row row = row_at(t, t->index);
+    ocf_tar_row row = ocf_row_at(t->rows, t->index);
     OCF_TRY(ocf_tree_header(t, &t->head, &row));
     if (row.type == '0' && row.size)
         return open_file(t, &row);
