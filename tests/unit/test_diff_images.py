@@ -109,7 +109,8 @@ def test_a_layer_that_both_have_is_read_once(codec, tmp_path, monkeypatch) -> No
     """However it is compressed: diff_ids say so."""
     read = []
     monkeypatch.setattr(
-        "ocifast.ops.side_layers.read_layers", lambda s, *a, **o: read.append(s) or read_layers(s, *a, **o)
+        "ocifast.ops.side_layers.read_layers",
+        lambda s, *a, **o: read.append(s) or read_layers(s, *a, **o),
     )
     a = oci(image(BASE, CHANGED), tmp_path / "a")
     b = oci(image(BASE, REMOVED, codec=codec), tmp_path / "b")
