@@ -15,6 +15,7 @@ from support.images import (
     write_folder,
     write_tar,
 )
+from support.pace import slowness
 
 SAMPLE = make_sample(1, names=("debian:12",))
 OTHER = make_sample(2, names=("busybox:latest",), platform=("linux", "arm64"))
@@ -153,12 +154,13 @@ def test_an_archive_is_inspected_within_a_fifth_of_a_second(tmp_path) -> None:
     command = [sys.executable, "-P", "-m", "ocifast", "inspect", "save.tar"]
     times = []
     for _ in range(6):
+        limit = 0.2 * slowness()
         before = os.times()
         subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
         after = os.times()
         used = after.children_user + after.children_system
-        times.append(used - before.children_user - before.children_system)
-    assert min(times) < 0.2, times
+        times.append((used - before.children_user - before.children_system, limit))
+    assert any(used < limit for used, limit in times), times
 
 
 def test_a_docker_archive_that_was_called_an_oci_archive_is_told_its_name(call, tmp_path) -> None:

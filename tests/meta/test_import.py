@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from support.pace import cpu_seconds, slowness
 
 HEAVY = {"numpy", "multiprocessing", "isal", "zstandard", "xxhash", "rich", "asyncio", "msgspec"}
 LIMIT_SECONDS = 0.060
@@ -33,4 +34,4 @@ def test_import_starts_no_thread_and_no_process() -> None:
 @pytest.mark.figures
 def test_import_costs_at_most_60_ms_of_cpu(compiled_once) -> None:
     code = "import time; t = time.process_time(); import ocifast; print(time.process_time() - t)"
-    assert min(float(run(code)) for _ in range(7)) <= LIMIT_SECONDS
+    assert any(cpu_seconds(code) <= LIMIT_SECONDS * slowness() for _ in range(7))

@@ -65,6 +65,15 @@ def test_indices_that_are_none_are_refused(root):
     assert len(EntryTable(*add_xattrs(root, b"", b"", b""))) == 0
 
 
+def test_a_refused_call_closes_no_descriptor_of_the_process(root):
+    before = os.fstat(0)
+    with pytest.raises(ValueError, match="u32"):
+        add_xattrs(root, b"", b"", b"abc")
+    with pytest.raises(FormatError):
+        add_xattrs(root, b"x", b"", b"")
+    assert os.path.samestat(os.fstat(0), before)
+
+
 def test_an_entry_that_is_gone_is_named(root, tmp_path):
     _, table = tables(root)
     _, rows, heap = table.to_buffers()

@@ -7,7 +7,7 @@ which the file system names things.
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint8_t, uint32_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from ocifast._native.tar cimport (
@@ -34,25 +34,21 @@ cdef class Walk:
     cdef ocf_walk *walk
     cdef object keep, raised
 
-    def __cinit__(self):
-        self.walk = <ocf_walk *>calloc(1, sizeof(ocf_walk))
-        if self.walk == NULL:
-            raise MemoryError
-
-    def __dealloc__(self):
-        if self.walk != NULL:
-            ocf_walk_free(self.walk)
-            free(self.walk)
-
-    cdef int begin(self, object keep, bint xattrs) except -1:
-        if ocf_walk_init(self.walk, xattrs) != OCF_OK:
+    def __cinit__(self, object keep, bint xattrs):
+        self.walk = <ocf_walk *>malloc(sizeof(ocf_walk))
+        # begun at once: what is freed must never be all zeros, for 0 is somebody's descriptor
+        if self.walk == NULL or ocf_walk_init(self.walk, xattrs) != OCF_OK:
             raise MemoryError
         self.keep = keep
         self.walk.context = <void *>self
         if keep is not None:
             self.walk.ask = ask
         self.walk.poll = poll
-        return 0
+
+    def __dealloc__(self):
+        if self.walk != NULL:
+            ocf_walk_free(self.walk)
+            free(self.walk)
 
     cdef int check(self, int status) except -1:
         if status == OCF_OK:
@@ -96,9 +92,8 @@ def walk(
     `keep(path, is_directory)` may leave an entry out, and with it all below. Raises TreeError for
     what no layer can hold, OSError for what cannot be read; both name it.
     """
-    cdef Walk state = Walk()
+    cdef Walk state = Walk(keep, xattrs)
     cdef int status, descriptor = root
-    state.begin(keep, xattrs)
     with nogil:
         status = ocf_walk_run(state.walk, descriptor)
     state.check(status)
@@ -116,7 +111,7 @@ def add_xattrs(
     FormatError for a table that is not sound, TreeError and OSError as walk() does.
     """
     check_table(rows, heap)
-    cdef Walk state = Walk()
+    cdef Walk state = Walk(None, True)
     cdef const unsigned char[::1] row_view = rows, heap_view = heap
     cdef const unsigned char[::1] indices = memoryview(which).cast("B") if len(which) else b""
     cdef size_t count = <size_t>indices.shape[0] // 4, i
@@ -128,7 +123,6 @@ def add_xattrs(
         memcpy(&index, &indices[4 * i], 4)
         if index >= <size_t>row_view.shape[0] // sizeof(ocf_tar_row):
             raise ValueError(f"there is no row {index}")
-    state.begin(None, True)
     status = OCF_OK
     if row_view.shape[0]:
         status = ocf_bytes_set(&state.walk.rows, &row_view[0], row_view.shape[0])
