@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from ocifast.ops.layer_index import LayerIndex, index_layer
     from ocifast.ops.pack import pack_layer
     from ocifast.ops.packing import PackedLayer
+    from ocifast.ops.unpack import unpack
+    from ocifast.ops.unpacking import UnpackReport
     from ocifast.ops.verification import Verification
     from ocifast.ops.verify import verify
     from ocifast.transports.base import Image
@@ -103,6 +105,7 @@ __all__ = [
     "TreeError",
     "UnknownCodec",
     "UnknownRecipe",
+    "UnpackReport",
     "UnsupportedError",
     "Verification",
     "VerificationError",
@@ -119,6 +122,7 @@ __all__ = [
     "open_image",
     "pack_layer",
     "save_index",
+    "unpack",
     "verify",
 ]
 
@@ -132,6 +136,7 @@ _LATER = {
     "Diff": "ops.difference",
     "Image": "ops.image",
     "Inspection": "ops.inspect",
+    "UnpackReport": "ops.unpacking",
     "LayerIndex": "ops.layer_index",
     "PackedLayer": "ops.packing",
     "Verification": "ops.verification",
@@ -143,6 +148,7 @@ _LATER = {
     "open_image": "ops.image",
     "pack_layer": "ops.pack",
     "save_index": "ops.index_file",
+    "unpack": "ops.unpack",
     "verify": "ops.verify",
 }
 

@@ -16,6 +16,7 @@ typedef struct { /* a header in the making */
     const uint8_t *link;
     size_t link_size, split; /* split: where the ustar prefix ends, 0 without one */
     int64_t mtime;
+    uint32_t fraction; /* nanoseconds behind mtime */
     uint64_t size;
 } header;
 
@@ -91,6 +92,22 @@ static int number(ocf_bytes *out, const char *key, int64_t value)
     return record(out, key, NULL, 0, text, (size_t)size);
 }
 
+/* Seconds, and what is behind their point; before 1970 that counts backwards, as the number is read. */
+static int time_record(ocf_bytes *out, int64_t seconds, uint32_t fraction)
+{
+    char text[48];
+    int backwards = seconds < 0 && fraction;
+    if (backwards) {
+        seconds = -(seconds + 1);
+        fraction = (uint32_t)second - fraction;
+    }
+    int size = snprintf(text, sizeof text, "%s%lld.%09u", backwards ? "-" : "", (long long)seconds, fraction);
+    while (text[size - 1] == '0')
+        size--;
+    size -= text[size - 1] == '.';
+    return record(out, "mtime", NULL, 0, text, (size_t)size);
+}
+
 static int xattr_records(ocf_tree_tar *t, header *h, const ocf_tar_row *row)
 {
     const uint8_t *run = t->heap + row->xattr_offset;
@@ -128,7 +145,7 @@ static int records(ocf_tree_tar *t, header *h, const ocf_tar_row *row)
 {
     int path_ascii = is_ascii(h->path.data, h->path.size);
     int long_link = h->link_size > NAME || !is_ascii(h->link, h->link_size);
-    int odd_time = h->mtime < 0 || h->mtime > SIZE_MAX_OCTAL;
+    int odd_time = h->mtime < 0 || h->mtime > SIZE_MAX_OCTAL || h->fraction;
     int others = row->xattr_size || long_link || odd_time || row->gid > OCTAL_7 || row->uid > OCTAL_7
         || h->size > (uint64_t)SIZE_MAX_OCTAL;
     if (!others && path_ascii && h->path.size > NAME)
@@ -139,7 +156,7 @@ static int records(ocf_tree_tar *t, header *h, const ocf_tar_row *row)
     if (long_link)
         OCF_TRY(record(&h->records, "linkpath", NULL, 0, h->link, h->link_size));
     if (odd_time)
-        OCF_TRY(number(&h->records, "mtime", h->mtime));
+        OCF_TRY(time_record(&h->records, h->mtime, h->fraction));
     if (!path_ascii || (h->path.size > NAME && h->split == 0))
         OCF_TRY(record(&h->records, "path", NULL, 0, h->path.data, h->path.size));
     if (h->size > (uint64_t)SIZE_MAX_OCTAL)
@@ -226,6 +243,7 @@ static int compose(ocf_tree_tar *t, header *h, ocf_bytes *target, const ocf_tar_
     h->link_size = target->size;
     h->size = row->type == '0' ? row->size : 0;
     h->mtime = row->mtime_ns / second - (row->mtime_ns % second < 0);
+    h->fraction = t->fractions ? (uint32_t)(row->mtime_ns - h->mtime * second) : 0;
     if (has_nul(h->path.data, h->path.size) || has_nul(h->link, h->link_size)) {
         t->error = OCF_TREE_NUL;
         return OCF_REFUSED;

@@ -2,7 +2,7 @@
  *
  * Headers are byte for byte those of Go's archive/tar (Format PAX), which Docker, BuildKit and umoci
  * write: ustar where everything fits, else an `x` header with records sorted by key. Times are whole
- * seconds, towards the past; user and group names are empty.
+ * seconds, towards the past, unless .fractions is set; user and group names are empty.
  *
  * Rows and heap are borrowed, have passed ocf_tar_check_table, and outlive the ocf_tree_tar; so does
  * the root's descriptor. A path of a folder may end with a slash or not. Rows may come in any order,
@@ -31,6 +31,7 @@ typedef struct {
     size_t index;         /* of the row that comes next, or whose payload is being written */
     ocf_bytes head;       /* headers to be written */
     size_t head_at;
+    int fractions; /* times keep what they have below a second, in records */
     int file, sparse, checked, ended;
     uint64_t left, at, hole_end, data_end, padding;
     int error;

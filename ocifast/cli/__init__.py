@@ -40,6 +40,7 @@ VERBS: Final = {
     "diff": "what changed between two trees, layers or images",
     "index": "what a diff needs of a layer, saved",
     "pack": "a folder into a layer, or into an image",
+    "unpack": "an image, or a layer, into a folder",
     "convert": "images into another format or compression, many at once",
     "doctor": "what this machine and this installation can do",
 }

@@ -57,6 +57,7 @@ DIRECTORY: Final = ord("5")
 FLAG_WHITEOUT: Final = 1
 FLAG_OPAQUE: Final = 2
 FLAG_SPARSE: Final = 4
+FLAG_IMPLIED: Final = 16
 _KINDS: Final = dict(
     zip(
         b"0123456",

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, overload
 
 from ocifast.codecs import sniff
 from ocifast.engine import Engine, default_engine
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ocifast.ops.reading_progress import ReadingProgress
     from ocifast.ops.source import Source
 
-__all__ = ["hash_layer", "hash_layers", "iter_layers"]
+__all__ = ["Also", "hash_layer", "hash_layers", "iter_layers"]
 
 TASK: Final = "ocifast.ops.hash_pass:HashPass"
 UNKNOWN_COST: Final = 1 << 30
@@ -77,6 +77,18 @@ def hash_layer(
         [source], profile=profile, limits=limits, expected=[expected], table=table, engine=engine
     )
     return layers[0]
+
+
+class Also(Protocol):
+    """What else a pass does than `HashPass`: a task, what its spec has besides, a descriptor."""
+
+    task: str
+
+    def spec(self, index: int) -> dict[str, Any]:
+        """Give what belongs into the spec for one layer."""
+
+    def open(self, index: int) -> int:
+        """Give a descriptor that goes beside the source; the task closes it."""
 
 
 @overload
@@ -156,11 +168,12 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
     table: bool,
     contents: bool = False,
     tell: Progress | None = None,
+    also: Also | None = None,
 ) -> Generator[tuple[int, LayerReport | BaseException]]:
     """Give reports and failures as they come, each with the index of its source.
 
     With `contents` the digest of each file is found out too; it needs the table. `tell` is told how
-    far layers are.
+    far layers are; `also` says what else is done in the pass over each.
     """
     spec: dict[str, Any] = {"limits": asdict(limits), "profile": profile, "table": table}
     if contents:
@@ -175,7 +188,7 @@ def iter_layers(  # noqa: PLR0913 - all but two by keyword only
         known = (expected[index] if expected is not None else None) or Descriptor()
         try:
             opened = open_source(source)
-            jobs.append(_job(index, opened, {**spec, "expected": _promise(known)}))
+            jobs.append(_job(index, opened, {**spec, "expected": _promise(known)}, also))
         except (OSError, OcifastError) as error:
             yield index, _named(error, str(source))
         else:
@@ -218,12 +231,26 @@ def _result(
     return outcome.job, _report(name, outcome, limits)
 
 
-def _job(index: int, opened: Opened, spec: dict[str, Any]) -> Job:
+def _job(index: int, opened: Opened, spec: dict[str, Any], also: Also | None) -> Job:
     codec = sniff(opened.head) if opened.head else "gzip"
     cost = UNKNOWN_COST if opened.size is None else opened.size * COST.get(codec, 0)
     weight = 1 if codec == "identity" else CAPACITY
     spec = {**spec, "window": opened.window}
-    return Job(index, TASK, spec, opened.open, cost, weight, local=opened.local)
+    if also is None:
+        return Job(index, TASK, spec, opened.open, cost, weight, local=opened.local)
+    spec.update(also.spec(index))
+    both = functools.partial(_with, opened, also, index)
+    return Job(index, also.task, spec, both, cost, weight, local=opened.local)
+
+
+def _with(opened: Opened, also: Also, index: int) -> tuple[object, int]:
+    source = opened.open()
+    try:
+        return source, also.open(index)
+    except BaseException:
+        if isinstance(source, int):
+            os.close(source)
+        raise
 
 
 def _report(name: str, outcome: Outcome, limits: Limits) -> LayerReport | WorkerError:

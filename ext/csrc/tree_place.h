@@ -1,0 +1,67 @@
+/* A tree on disk from the table of one (tree_merge.h), contents of whose files lie in numbered files.
+ * No Python.
+ *
+ * The table's paths have real folders in them and nothing else, so no link is ever followed: folders
+ * are reached component by component from the root's descriptor, names are made where nothing may be
+ * before (renameat2 with NOREPLACE, linkat, symlinkat, mknodat). Steps, each over all of the table:
+ * folders; then everything else but hard links, whose rows may be shared out among threads, each with
+ * an ocf_placer of its own; then hard links, and whiteouts for overlayfs; then the metadata of folders, deepest first, each held
+ * against the (dev, inode) it was made with (P11).
+ *
+ * Rows and heap have passed ocf_tar_check_table and are borrowed, as are descriptors. Return codes:
+ * OCF_OK, OCF_NO_MEMORY, OCF_REFUSED with .error (an errno or a reason of here, tree_meta.h or
+ * tree_parents.h) and .index of the row.
+ */
+#ifndef OCF_TREE_PLACE_H
+#define OCF_TREE_PLACE_H
+
+#include "tree_meta.h"
+#include "tree_parents.h"
+
+enum { /* reasons that are no errno */
+    OCF_PLACE_DEVICE = -201,  /* devices are refused */
+    OCF_PLACE_CHANGED = -202, /* another folder is in its place */
+    OCF_PLACE_LINK = -203     /* a hard link to what is not there */
+};
+enum { OCF_DEVICES_CREATE, OCF_DEVICES_RECORD, OCF_DEVICES_DENY };
+enum { /* .marks, a byte a row */
+    OCF_MARK_THERE = 1,   /* it is there already, and stays */
+    OCF_MARK_OPAQUE = 2,  /* a folder that hides those below, as overlayfs writes it */
+    OCF_MARK_HIDES = 4,   /* a whiteout that becomes one of overlayfs, a device 0:0 */
+    OCF_MARK_STAYS = 8    /* a folder that is there already, and gets other metadata */
+};
+
+typedef struct { uint64_t dev, ino; } ocf_inode;
+
+typedef struct { /* what all threads share, and only read */
+    const uint8_t *rows, *heap, *marks;
+    size_t count;
+    const uint8_t *source; /* pairs of u32: layer and row there, which names the file of contents */
+    const int *contents;   /* a folder of numbered files for each layer */
+    size_t layers;
+    ocf_inode *folders; /* of each row that is one; ours to fill */
+    int root, devices;
+    const char *opaque; /* the xattr that says so */
+} ocf_placing;
+
+typedef struct {
+    const ocf_placing *what;
+    ocf_parents parents, targets;
+    ocf_meta *meta;
+    uint64_t recorded; /* devices that are empty files */
+    size_t index;
+    int error;
+} ocf_placer;
+
+void ocf_placer_init(ocf_placer *p, const ocf_placing *what, ocf_meta *meta);
+void ocf_placer_free(ocf_placer *p);
+int ocf_place_folders(ocf_placer *p);
+int ocf_place_rest(ocf_placer *p, size_t first, size_t last);
+int ocf_place_links(ocf_placer *p);
+int ocf_place_metadata(ocf_placer *p);
+/* Names that are gone from what is there: the rows of another table, deepest first. */
+int ocf_place_removals(ocf_placer *p, const uint8_t *which, size_t count);
+/* An open folder gets the metadata of a row of any table; codes are those of tree_meta.h. */
+int ocf_place_row_metadata(ocf_meta *meta, int descriptor, const uint8_t *rows, size_t index, const uint8_t *heap);
+
+#endif

@@ -1,0 +1,66 @@
+"""A tree unpacked over what is there: the folder is the lowest layer, and changed in place.
+
+Invariant: what stays is not touched, what has to go is removed before anything is made, and nothing
+of another file system is entered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ocifast._native.tree_place import MARK_STAYS, MARK_THERE, Placement
+from ocifast.ops.columns import joined, kinship_of
+from ocifast.ops.effective_tree import of_folder
+from ocifast.ops.tree_on_disk import MadeTree, MergedTree, merged, place
+from ocifast.ops.unpack_pass import metadata_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocifast.formats.tar import EntryTable
+    from ocifast.ops.columns import Array
+    from ocifast.ops.unpack_options import UnpackOptions
+
+__all__ = ["kept"]
+
+FOLDER = ord("5")
+
+
+def kept(
+    tables: Sequence[EntryTable],
+    contents: list[int],
+    root: int,
+    options: UnpackOptions,
+    path: str,
+) -> MadeTree:
+    """Apply tables over the folder `root`, which is called `path`. Raises as `place`."""
+    import numpy as np
+
+    below = of_folder(root, path)
+    tree = merged([below.table, *tables], options)
+    marks, gone = _marks(below.table, tree)
+    _, rows, heap = below.table.to_buffers()
+    if len(gone):
+        source = np.zeros((len(below.table), 2), dtype=np.uint32)
+        removal = Placement(rows, heap, source.reshape(-1).view(np.uint8).data, [], root)
+        removal.remove(metadata_of(options.spec()["metadata"]), gone.astype(np.uint32).tobytes())
+    tree.marks = marks
+    return place(tree, [-1, *contents], root, options, path)
+
+
+def _marks(below: EntryTable, tree: MergedTree) -> tuple[bytes, Array]:
+    """Say of each row of the tree what of it is there, and which rows there have to go."""
+    import numpy as np
+
+    pairs = joined(below, tree.table).pairs
+    both = pairs[(pairs >= 0).all(axis=1)]
+    old, new = both[:, 0], both[:, 1]
+    origin, inodes = tree.origin, kinship_of(below).inodes
+    folders = (below.array["type"][old] == FOLDER) & (tree.table.array["type"][new] == FOLDER)
+    same = (origin[new, 0] == 0) & (origin[new, 1] == inodes[old])
+    marks = np.zeros(len(tree.table), dtype=np.uint8)
+    marks[new[same]] = MARK_THERE
+    marks[new[folders & ~same]] = MARK_STAYS
+    stays = np.zeros(len(below), dtype=bool)
+    stays[old[same | folders]] = True
+    return marks.tobytes(), np.flatnonzero(~stays)

@@ -1,0 +1,211 @@
+"""`unpack`: layers become a tree on disk, after every one of them is proven.
+
+Layers are read once, several at a time; contents of files go to numbered files on the way, and what
+all tables come to decides where they belong. Invariant: no name of a layer reaches the file system
+before all digests and diff_ids are right; what fails leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ocifast._native.tree_place import set_metadata
+from ocifast.engine import Engine
+from ocifast.errors import StoreError, UnsupportedError
+from ocifast.ops.diff_options import DiffOptions
+from ocifast.ops.diff_side import SideLayer, open_side
+from ocifast.ops.hash import iter_layers
+from ocifast.ops.kept_tree import kept
+from ocifast.ops.overlay_tree import overlaid
+from ocifast.ops.staging import Staging
+from ocifast.ops.tree_on_disk import MadeTree, merged, named_loss, place
+from ocifast.ops.unpack_options import UnpackOptions
+from ocifast.ops.unpack_pass import TREE, metadata_of
+from ocifast.ops.unpacking import UnpackReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocifast.layer import Finding, LayerReport
+    from ocifast.ops.diff_side import Given
+    from ocifast.ops.progress import Progress
+    from ocifast.ops.source import Source
+
+__all__ = ["unpack"]
+
+TASK: Final = "ocifast.ops.unpack_pass:UnpackPass"
+THREADED_BYTES: Final = 8 << 20
+"""Less than this is written where it is read: a thread costs more than it gains."""
+DEFAULT_MODE: Final = 0o755
+"""Of the root, where no layer says."""
+
+
+def unpack(
+    source: Given | Sequence[Source],
+    dest: str | os.PathLike[str],
+    *,
+    engine: Engine | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> UnpackReport:
+    """Unpack an image, or layers, into a folder that is complete when it is seen.
+
+    Args:
+        source: A reference, a layer, an `Image`, or layers from the base up.
+        dest: The folder to make; it is not there yet, or empty.
+        engine: Where to work; by default one is made for this call.
+        workers: Worker processes of that engine; 0 works in this process.
+        progress: Called with each `ocifast.ops.progress.Event`, in this thread.
+        **options: The fields of `UnpackOptions`.
+
+    Raises:
+        DigestMismatch, DiffIdMismatch, SizeMismatch: A layer is not what was promised.
+        TreeError: Something in it cannot be made here, or is refused.
+        OcifastError: It is malformed, or something is over a limit.
+        OSError: Something cannot be read or made; it is named.
+        ValueError, TypeError: An option is not one.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     unpack(bytes(1024), folder + "/tree", workers=0).entries
+        0
+    """
+    for name in ("uid_map", "gid_map"):
+        if name in options:
+            options[name] = tuple(tuple(each) for each in options[name])
+    chosen = UnpackOptions(**options)
+    began = time.monotonic()
+    path = os.fspath(dest)
+    with contextlib.ExitStack() as stack:
+        layers = layers_of(source, chosen, stack)
+        if engine is None:
+            engine = stack.enter_context(Engine(workers))
+        staging = stack.enter_context(Staging(path, replace=chosen.replace, in_place=chosen.keep))
+        unpacking = Unpacking(chosen, staging, layers)
+        reports = unpacking.read(engine, progress)
+        made = unpacking.make(reports)
+        staging.show(sync=chosen.sync)
+    seconds = time.monotonic() - began
+    findings = (*made.findings, *_findings(reports))
+    return UnpackReport(path, tuple(reports), made.entries, made.size, findings, seconds)
+
+
+def layers_of(
+    source: Given | Sequence[Source], options: UnpackOptions, stack: contextlib.ExitStack
+) -> list[SideLayer]:
+    """Find out which layers are meant. Raises as `unpack`; what is opened is closed by `stack`."""
+    if isinstance(source, (list, tuple)):
+        return [SideLayer(_name(each, at), each) for at, each in enumerate(source)]
+    sides = DiffOptions(profile=options.profile, limits=options.limits)
+    side = open_side(source, options.platform, sides, stack)  # type: ignore[arg-type]
+    if side.root is not None:
+        raise StoreError(side.name, "", "it is a folder of files, and no image or layer")
+    if any(layer.source is None for layer in side.layers):
+        raise UnsupportedError(f"{side.name}: an index of a layer has none of its contents")
+    return side.layers
+
+
+def _name(source: Source, number: int) -> str:
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else f"<layer {number}>"
+
+
+class Unpacking:
+    """Layers on their way into a staging folder; what `iter_layers` does also (`Also`)."""
+
+    task = TASK
+
+    def __init__(self, options: UnpackOptions, staging: Staging, layers: list[SideLayer]) -> None:
+        self._options = options
+        self._staging = staging
+        self._layers = layers
+        self._contents = [staging.folder(f"layer-{number}") for number in range(len(layers))]
+        sizes = [layer.descriptor.size or 0 for layer in layers if layer.descriptor is not None]
+        self._threaded = len(sizes) < len(layers) or sum(sizes) > THREADED_BYTES
+
+    def spec(self, index: int) -> dict[str, Any]:
+        """Give what the pass over a layer has to know."""
+        diff_id = self._layers[index].diff_id
+        promised = None if diff_id is None else str(diff_id)
+        return {**self._options.spec(), "diff_id": promised, "threaded": self._threaded}
+
+    def open(self, index: int) -> int:
+        """Give the folder for the contents of a layer's files."""
+        return os.dup(self._contents[index])
+
+    def read(self, engine: Engine, tell: Progress | None) -> list[LayerReport]:
+        """Read, prove and write out all layers; raises the first failure."""
+        found: dict[int, LayerReport] = {}
+        results = iter_layers(
+            [layer.source for layer in self._layers],  # type: ignore[misc]
+            engine,
+            profile=self._options.profile,
+            limits=self._options.limits,
+            expected=[layer.descriptor for layer in self._layers],
+            table=True,
+            tell=tell,
+            also=self,
+        )
+        with contextlib.closing(results):
+            for number, report in results:
+                if isinstance(report, BaseException):
+                    raise report
+                found[number] = report
+        return [found[number] for number in range(len(self._layers))]
+
+    def make(self, reports: list[LayerReport]) -> MadeTree:
+        """Make the tree of layers that are proven."""
+        tables = [report.table for report in reports if report.table is not None]
+        root, options, path = self._staging.root, self._options, self._staging.path
+        if options.overlay:
+            return overlaid(tables, self._contents, root, options, path)
+        if options.keep:
+            made = kept(tables, self._contents, root, options, path)
+        else:
+            made = place(merged(tables, options), self._contents, root, options, path)
+        self._finish_root(reports)
+        return made
+
+    def _finish_root(self, reports: list[LayerReport]) -> None:
+        """Give the root the metadata of the uppermost entry of it, or those of a new folder."""
+        for report in reversed(reports):
+            assert report.table is not None
+            row = root_row(report)
+            if row is not None:
+                _, rows, heap = report.table.to_buffers()
+                metadata = metadata_of(self._options.spec()["metadata"])
+                set_metadata(self._staging.root, rows, heap, row, metadata)
+                return
+        if not self._staging.in_place:
+            os.fchmod(self._staging.root, DEFAULT_MODE)
+
+
+def root_row(report: LayerReport) -> int | None:
+    """Find the last entry of the root in a layer: one whose path has no name in it."""
+    import numpy as np
+
+    assert report.table is not None
+    array = report.table.array
+    candidates = np.flatnonzero((array["type"] == ord("5")) & (array["path_size"] <= MAX_ROOT))
+    for row in reversed(candidates.tolist()):
+        if not report.table[row].path.strip(b"./"):
+            return row
+    return None
+
+
+MAX_ROOT: Final = 16
+"""Bytes of a path that may mean the root: `.`, `./`, `/`, `//./` and the like."""
+
+
+def _findings(reports: Sequence[LayerReport]) -> list[str]:
+    return [_sentence(report, finding) for report in reports for finding in report.findings]
+
+
+def _sentence(report: LayerReport, finding: Finding) -> str:
+    if finding.stream == TREE and report.table is not None:
+        return f"{report.path}: {named_loss(finding.text, finding.offset, report.table)}"
+    return f"{report.path}: {finding.text} ({finding.stream} byte {finding.offset})"
