@@ -128,7 +128,8 @@ static int set_one(ocf_meta *m, const ocf_made *made, const uint8_t *name, size_
         lose(m, OCF_LOST_LABEL);
         return OCF_OK;
     }
-    if (size > XATTR_NAME_MAX) {
+    const uint8_t *dot = memchr(name, '.', size);
+    if (size > XATTR_NAME_MAX || dot == NULL || dot + 1 == name + size) { /* no name at all: EINVAL (P26) */
         lose(m, OCF_LOST_UNSUPPORTED);
         return OCF_OK;
     }

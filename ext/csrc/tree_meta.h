@@ -40,6 +40,8 @@ typedef struct {
     uint64_t actual;
 } ocf_meta;
 
+enum { OCF_MODE_UNKNOWN = 010000 }; /* no mode: it is set in any case */
+
 typedef struct { /* descriptor >= 0, or a name in a folder */
     int descriptor, folder;
     const char *name;

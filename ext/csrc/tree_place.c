@@ -109,7 +109,7 @@ static int finish_folder(ocf_placer *p, const ocf_tar_row *row)
 {
     int fd, opaque = is_marked(p, OCF_MARK_OPAQUE);
     OCF_TRY(open_folder(p, row, &fd));
-    ocf_made made = {fd, -1, NULL, 0700, 0};
+    ocf_made made = {fd, -1, NULL, is_marked(p, OCF_MARK_STAYS) ? OCF_MODE_UNKNOWN : 0700, 0};
     int status = OCF_OK;
     if (opaque && fsetxattr(fd, p->what->opaque, "y", 1, 0))
         status = failed(p, errno);
@@ -287,6 +287,6 @@ int ocf_place_removals(ocf_placer *p, const uint8_t *which, size_t count)
 int ocf_place_row_metadata(ocf_meta *meta, int descriptor, const uint8_t *rows, size_t index, const uint8_t *heap)
 {
     ocf_tar_row row = ocf_row_at(rows, index);
-    ocf_made made = {descriptor, -1, NULL, 010000, 0}; /* no mode at all: it is set in any case */
+    ocf_made made = {descriptor, -1, NULL, OCF_MODE_UNKNOWN, 0};
     return ocf_meta_set(meta, &made, &row, heap + row.xattr_offset);
 }

@@ -19,6 +19,7 @@ from ocifast.cli.failure import about, error_object, exit_code
 from ocifast.cli.output import emit, json_line, printable, say
 from ocifast.cli.progress import open_progress
 from ocifast.cli.quantity import duration_text, size_text
+from ocifast.engine.plan import BLOCK_SLOT_BYTES
 from ocifast.errors import OcifastError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run(arguments: Namespace) -> int:
     try:
         with (
             open_progress(quiet=arguments.quiet, doing="unpacking", plan=False) as progress,
-            engine_of(arguments) as engine,
+            engine_of(arguments, BLOCK_SLOT_BYTES) as engine,
         ):
             report = unpack(
                 arguments.ref,

@@ -30,7 +30,8 @@ class FileSink:
         self._queue: deque[tuple[bytes, int, memoryview]] = deque()
         self._working = False
         self._ended = False
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
+        """What the thread has failed with; it is told here, and nothing is written any more."""
         self._thread: threading.Thread | None = None
         if threaded:
             self._thread = threading.Thread(target=self._work, name="ocifast-files", daemon=True)
@@ -43,19 +44,15 @@ class FileSink:
 
     @property
     def idle(self) -> bool:
-        """Whether all that was put in is written; raises what the thread has failed with."""
-        if self._error is not None:
-            raise self._error
-        return not self._queue and not self._working
+        """Whether all that was put in is written, or never will be."""
+        return self.error is not None or (not self._queue and not self._working)
 
     def put(self, parts: bytes, slot: int, piece: memoryview) -> None:
         """Write the parts of a piece, which lies in a slot.
 
         Raises:
-            TreeError, OSError: This one, or one before it, cannot be written.
+            TreeError, OSError: It cannot be written; with a thread, `error` says so later.
         """
-        if self._error is not None:
-            raise self._error
         if self._thread is None:
             self._writer.write(parts, piece)
             return
@@ -82,13 +79,13 @@ class FileSink:
             try:
                 self._writer.write(parts, piece)
             except BaseException as error:  # noqa: BLE001 - told where somebody listens
-                self._error = error
+                self.error = error
             finally:
                 piece.release()
                 self._arena.release(slot)
                 self._working = False
             self._arena.wake()
-            if self._error is not None:
+            if self.error is not None:
                 return
 
     def _next(self) -> tuple[bytes, int, memoryview] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.tree_place import set_metadata
 from ocifast.engine import Engine
+from ocifast.engine.plan import BLOCK_SLOT_BYTES
 from ocifast.errors import StoreError, UnsupportedError
 from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import SideLayer, open_side
@@ -84,7 +85,7 @@ def unpack(
     with contextlib.ExitStack() as stack:
         layers = layers_of(source, chosen, stack)
         if engine is None:
-            engine = stack.enter_context(Engine(workers))
+            engine = stack.enter_context(Engine(workers, slot_bytes=BLOCK_SLOT_BYTES))
         staging = stack.enter_context(Staging(path, replace=chosen.replace, in_place=chosen.keep))
         unpacking = Unpacking(chosen, staging, layers)
         reports = unpacking.read(engine, progress)
@@ -131,7 +132,8 @@ class Unpacking:
         """Give what the pass over a layer has to know."""
         diff_id = self._layers[index].diff_id
         promised = None if diff_id is None else str(diff_id)
-        return {**self._options.spec(), "diff_id": promised, "threaded": self._threaded}
+        more = {"diff_id": promised, "threaded": self._threaded, "path": self._staging.path}
+        return {**self._options.spec(), **more}
 
     def open(self, index: int) -> int:
         """Give the folder for the contents of a layer's files."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.tar_files import FileCutter, FileWriter
 from ocifast._native.tree_meta import Metadata
-from ocifast.errors import DiffIdMismatch
+from ocifast.errors import DiffIdMismatch, TreeError
+from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding
 from ocifast.ops.file_sink import FileSink
 from ocifast.ops.hash_pass import HashPass
@@ -39,8 +40,8 @@ LOSSES: Final = (
 class UnpackPass(HashPass):
     """Verify one layer and write its files; `source` is (what to read, the folder of files).
 
-    Besides what `HashPass` takes, the spec has ``diff_id`` (or None), ``metadata`` and
-    ``threaded``. Both descriptors are closed here.
+    Besides what `HashPass` takes, the spec has ``diff_id`` (or None), ``metadata``, ``threaded``,
+    and ``path``: what the tree will be called, for errors. Both descriptors are closed here.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class UnpackPass(HashPass):
     ) -> None:
         reader, self._folder = source
         self._diff_id: str | None = spec["diff_id"]
+        self._path: str = spec["path"]
         self._sink: FileSink | None = None
         try:
             super().__init__(spec, reader, arena)
@@ -67,21 +69,36 @@ class UnpackPass(HashPass):
     def step(self) -> bool:
         """Fill one slot, unless too much waits to be written."""
         assert self._sink is not None
-        if self._sink.full:
-            return False
-        return super().step()
+        if self._sink.error is not None:
+            raise self._named(self._sink.error)
+        return not self._sink.full and super().step()
 
     def _take_tar(self, slot: int, tar: memoryview) -> None:
         super()._take_tar(slot, tar)
         parts = self._cutter.cut(len(tar))
         if parts:
             assert self._sink is not None
-            self._sink.put(parts, slot, tar)
+            try:
+                self._sink.put(parts, slot, tar)
+            except (TreeError, OSError) as error:
+                raise self._named(error) from None
 
     def finished(self) -> bool:
         """Whether everything is read, hashed and written."""
         assert self._sink is not None
-        return super().finished() and self._sink.idle
+        return super().finished() and self._sink.idle and self._sink.error is None
+
+    def _named(self, error: BaseException) -> BaseException:
+        """Call a file by the path its layer has for it, where only its number was known."""
+        name = error.args[0] if isinstance(error, TreeError) else getattr(error, "filename", None)
+        if not isinstance(name, str) or not name.startswith("#"):
+            return error
+        path = os.fsdecode(EntryTable(*self._tar.take_table())[int(name[1:])].path)
+        if isinstance(error, TreeError):
+            return TreeError(path, *error.args[1:])
+        assert isinstance(error, OSError)
+        error.filename = os.path.join(self._path, path)
+        return error
 
     def _found(self) -> tuple[list[Finding], int]:
         findings, total = super()._found()
