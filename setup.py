@@ -27,10 +27,16 @@ MODULES = {
     "toc_cut": "toc_cut toc_split toc_hash toc_json toc_text chunk tar_table",
     "tree_walk": "tree_walk tree_xattr tree_add_xattrs tree_parents tar_table",
     "tree_tar": "tree_tar tree_header tree_parents tar_table",
+    "tar_splice": "tar_splice tree_header tar_table",
+    "path_key": "path_key",
     "tree_content": "tree_content tree_parents toc_hash tar_table",
     "tree_merge": "tree_merge tree_nodes tree_flatten tar_table",
     "tree_join": "tree_join tar_table",
     "tar_content": "tar_content toc_hash tar_table",
+    "tree_meta": "",
+    "tar_files": "tar_files tree_meta tar_table",
+    "tree_place": "tree_place tree_meta tree_parents tar_files tree_remove tar_table",
+    "tree_open": "tree_open",
     "arena": "arena",
 }
 

@@ -1,4 +1,4 @@
-"""The demo: `docker save` an image made of this machine's own files, hash it and convert it.
+"""The demo: `docker save` an image of this machine's own files, hash, convert and unpack it.
 
 The archive is real (`manifest.json`, a config with diff_ids, compressed layer blobs) and so are the
 files: the standard library, shared libraries, installed packages. It is made in a temporary folder
@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import ocifast
 from ocifast.cli.convert_table import table_lines
+from ocifast.ops.squash import squash
 
 MB = 1_000_000
 SHARES = {"standard library": 0.25, "shared libraries": 0.5, "packages and data": 0.25}
@@ -234,7 +235,8 @@ def main() -> int:
         )
         differs = hash_and_compare(layers, paths, diff_ids, workers)
         differs = differs or convert_and_verify(folder / "image.tar", folder / "images", diff_ids)
-        return differs or pack_and_hash(folder) or diff_both(folder)
+        differs = differs or pack_and_hash(folder) or diff_both(folder)
+        return differs or unpack_and_diff(folder) or squash_and_diff(folder)
 
 
 def convert_and_verify(archive: Path, folder: Path, diff_ids: list[str]) -> int:
@@ -300,6 +302,44 @@ def diff_both(folder: Path) -> int:
     if wrong:
         print("  WRONG: what is the same differs", file=sys.stderr)
     return wrong
+
+
+def unpack_and_diff(folder: Path) -> int:
+    """Unpack the image, and diff the tree with the layers it came from."""
+    image, tree, rootless = f"oci:{folder / 'images'}", folder / "rootfs", os.geteuid() != 0
+    print(f"\nocifast unpack oci:images rootfs{' --rootless' * rootless}")
+    made = ocifast.unpack(image, tree, rootless=rootless)
+    print(
+        f"  {len(made.layers)} layers, {made.entries:,} entries, {made.size / MB:.0f} MB of files "
+        f"in {made.seconds:.2f} s, {rate(made.size, made.seconds)}"
+    )
+    ignore = ("owner", "xattrs") if rootless else ()  # those are recorded only
+    with ocifast.diff(image, tree, ignore=ignore) as found:
+        print(f"  diff oci:images rootfs: {found.totals.same:,} the same", end=", ")
+        print(f"{found.totals.changes} differ")
+        wrong = bool(found)
+    shutil.rmtree(tree)
+    if wrong:
+        print("  WRONG: the tree is not that of the image", file=sys.stderr)
+    return int(wrong)
+
+
+def squash_and_diff(folder: Path) -> int:
+    """Make one layer of all, and diff what both images come to."""
+    images = [f"oci:{folder / name}" for name in ("images", "squashed")]
+    print("\nocifast squash oci:images -o oci:squashed --compress zstd")
+    made = squash(*images, compress="zstd")
+    print(
+        f"  {made.layers_before} layers of {made.size_before / MB:.1f} MB became "
+        f"{len(made.layers)} of {made.size_after / MB:.1f} MB in {made.seconds:.2f} s"
+    )
+    with ocifast.diff(*images, ignore=("config", "manifest")) as found:
+        print(f"  diff oci:images oci:squashed: {found.totals.same:,} the same", end=", ")
+        print(f"{found.totals.changes} differ")
+        wrong = bool(found)
+    if wrong:
+        print("  WRONG: the squashed image is another tree", file=sys.stderr)
+    return int(wrong)
 
 
 def hash_and_compare(

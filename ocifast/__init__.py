@@ -48,6 +48,7 @@ from ocifast.tree.entry import Entry, EntryKind
 
 if TYPE_CHECKING:
     from ocifast.ops.conversion import ConvertedImage, ConvertedLayer, ConvertReport
+    from ocifast.ops.bundle import bundle
     from ocifast.ops.convert import convert
     from ocifast.ops.diff import diff
     from ocifast.ops.difference import Diff
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
     from ocifast.ops.layer_index import LayerIndex, index_layer
     from ocifast.ops.pack import pack_layer
     from ocifast.ops.packing import PackedLayer
+    from ocifast.ops.rechunk import rechunk
+    from ocifast.ops.squash import flatten, squash
+    from ocifast.ops.squashing import SquashReport
     from ocifast.ops.unpack import unpack
     from ocifast.ops.unpacking import UnpackReport
     from ocifast.ops.verification import Verification
@@ -99,6 +103,7 @@ __all__ = [
     "PlatformMismatch",
     "ReferenceSyntaxError",
     "SizeMismatch",
+    "SquashReport",
     "StateError",
     "StoreError",
     "TarError",
@@ -112,8 +117,10 @@ __all__ = [
     "WorkerCrashed",
     "WorkerError",
     "__version__",
+    "bundle",
     "convert",
     "diff",
+    "flatten",
     "hash_layer",
     "hash_layers",
     "index_layer",
@@ -121,7 +128,9 @@ __all__ = [
     "load_index",
     "open_image",
     "pack_layer",
+    "rechunk",
     "save_index",
+    "squash",
     "unpack",
     "verify",
 ]
@@ -139,15 +148,20 @@ _LATER = {
     "UnpackReport": "ops.unpacking",
     "LayerIndex": "ops.layer_index",
     "PackedLayer": "ops.packing",
+    "SquashReport": "ops.squashing",
     "Verification": "ops.verification",
+    "bundle": "ops.bundle",
     "convert": "ops.convert",
     "diff": "ops.diff",
+    "flatten": "ops.squash",
     "index_layer": "ops.layer_index",
     "inspect": "ops.inspect",
     "load_index": "ops.index_file",
     "open_image": "ops.image",
     "pack_layer": "ops.pack",
+    "rechunk": "ops.rechunk",
     "save_index": "ops.index_file",
+    "squash": "ops.squash",
     "unpack": "ops.unpack",
     "verify": "ops.verify",
 }

@@ -81,7 +81,7 @@ static void next_run(ocf_splice *s)
 /* Go forward in the piece to where payload is wanted; nothing is left of it when that is farther. */
 static int skip(ocf_splice *s)
 {
-    uint64_t wanted = s->row.payload_offset + s->taken;
+    uint64_t wanted = ocf_splice_place(s);
     if (s->stream != s->streams[s->index]) {
         s->piece_size = 0;
         return OCF_OK;
@@ -157,12 +157,15 @@ uint32_t ocf_splice_wants(const ocf_splice *s)
     return waits ? s->streams[s->index] : OCF_SPLICE_NONE;
 }
 
-void ocf_splice_feed(ocf_splice *s, uint32_t stream, const uint8_t *piece, size_t size)
+uint64_t ocf_splice_place(const ocf_splice *s)
 {
-    if (stream != s->stream) {
-        s->stream = stream;
-        s->at = 0;
-    }
+    return s->row.payload_offset + s->taken;
+}
+
+void ocf_splice_feed(ocf_splice *s, uint32_t stream, uint64_t at, const uint8_t *piece, size_t size)
+{
+    s->stream = stream;
+    s->at = at;
     s->piece = piece;
     s->piece_size = size;
 }

@@ -28,7 +28,7 @@ typedef struct {
     uint64_t place, taken; /* of the row: bytes of content, and of payload, in front of that */
     uint32_t region;
     int is_open, ended;
-    uint32_t stream;     /* that pieces are of */
+    uint32_t stream;     /* that the piece is of */
     uint64_t at;         /* where in it the rest of the piece begins */
     const uint8_t *piece;
     size_t piece_size;
@@ -40,7 +40,9 @@ int ocf_splice_size(ocf_splice *s, uint64_t *size); /* of the whole tar; before 
 int ocf_splice_fill(ocf_splice *s, uint8_t *out, size_t size, size_t *filled);
 /* The stream whose next piece is wanted before anything else can be done, or NONE. */
 uint32_t ocf_splice_wants(const ocf_splice *s);
-/* The next piece of a stream; of another one than before, its first. */
-void ocf_splice_feed(ocf_splice *s, uint32_t stream, const uint8_t *piece, size_t size);
+/* Where in it the bytes are that are wanted. */
+uint64_t ocf_splice_place(const ocf_splice *s);
+/* A piece of a stream that begins at `at`, no farther on than what is wanted. */
+void ocf_splice_feed(ocf_splice *s, uint32_t stream, uint64_t at, const uint8_t *piece, size_t size);
 
 #endif

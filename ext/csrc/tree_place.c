@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,7 +84,7 @@ int ocf_place_folders(ocf_placer *p)
 {
     for (p->index = 0; p->index < p->what->count; p->index++) {
         ocf_tar_row row = ocf_row_at(p->what->rows, p->index);
-        if (row.type == '5')
+        if (row.type == '5' && !is_marked(p, OCF_MARK_NOT))
             OCF_TRY(make_folder(p, &row));
     }
     return OCF_OK;
@@ -105,13 +106,27 @@ static int open_folder(ocf_placer *p, const ocf_tar_row *row, int *fd)
     return failed(p, OCF_PLACE_CHANGED);
 }
 
+/* A folder that stays is another one to its layer: what it had of xattrs is not its own. */
+static int drop_xattrs(ocf_placer *p, int fd)
+{
+    char names[XATTR_LIST_MAX];
+    ssize_t size = flistxattr(fd, names, sizeof names);
+    if (size < 0)
+        return errno == ENOTSUP ? OCF_OK : failed(p, errno);
+    for (const char *name = names; name < names + size; name += strlen(name) + 1)
+        if (strncmp(name, "security.selinux", 16) != 0 && fremovexattr(fd, name) && errno != ENODATA)
+            return failed(p, errno);
+    return OCF_OK;
+}
+
 static int finish_folder(ocf_placer *p, const ocf_tar_row *row)
 {
     int fd, opaque = is_marked(p, OCF_MARK_OPAQUE);
     OCF_TRY(open_folder(p, row, &fd));
-    ocf_made made = {fd, -1, NULL, is_marked(p, OCF_MARK_STAYS) ? OCF_MODE_UNKNOWN : 0700, 0};
-    int status = OCF_OK;
-    if (opaque && fsetxattr(fd, p->what->opaque, "y", 1, 0))
+    /* over what is there, a folder may have inherited a set-gid bit */
+    ocf_made made = {fd, -1, NULL, p->what->marks ? OCF_MODE_UNKNOWN : 0700, 0};
+    int status = is_marked(p, OCF_MARK_STAYS) ? drop_xattrs(p, fd) : OCF_OK;
+    if (status == OCF_OK && opaque && fsetxattr(fd, p->what->opaque, "y", 1, 0))
         status = failed(p, errno);
     if (status == OCF_OK)
         status = set_metadata(p, &made, row);
@@ -124,7 +139,7 @@ int ocf_place_metadata(ocf_placer *p)
 {
     for (p->index = p->what->count; p->index-- > 0;) {
         ocf_tar_row row = ocf_row_at(p->what->rows, p->index);
-        if (row.type == '5' && !is_there(p))
+        if (row.type == '5' && !is_marked(p, OCF_MARK_THERE | OCF_MARK_NOT))
             OCF_TRY(finish_folder(p, &row));
     }
     return OCF_OK;
@@ -200,6 +215,8 @@ static int place_one(ocf_placer *p, const ocf_tar_row *row)
     char name[NAME_MAX + 1];
     int folder;
     OCF_TRY(locate(p, &p->parents, row, name, &folder));
+    if (is_marked(p, OCF_MARK_HELD))
+        return place_file(p, folder, name);
     switch (row->type) {
     case '0': return place_file(p, folder, name);
     case '2': return place_symlink(p, row, folder, name);
@@ -264,6 +281,23 @@ int ocf_place_links(ocf_placer *p)
             OCF_TRY(place_whiteout(p, &row));
         else if (row.type == '1' && !is_there(p))
             OCF_TRY(place_link(p, &row));
+    }
+    return OCF_OK;
+}
+
+int ocf_place_holds(ocf_placer *p, const uint8_t *which, size_t count, int into)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[NAME_MAX + 1], number[OCF_NUMBER_NAME];
+        uint32_t index;
+        int folder;
+        memcpy(&index, which + i * sizeof index, sizeof index);
+        p->index = index;
+        ocf_tar_row row = ocf_row_at(p->what->rows, index);
+        OCF_TRY(locate(p, &p->parents, &row, name, &folder));
+        ocf_number_name(index, number);
+        if (linkat(folder, name, into, number, 0))
+            return failed(p, errno);
     }
     return OCF_OK;
 }

@@ -28,7 +28,9 @@ enum { /* .marks, a byte a row */
     OCF_MARK_THERE = 1,   /* it is there already, and stays */
     OCF_MARK_OPAQUE = 2,  /* a folder that hides those below, as overlayfs writes it */
     OCF_MARK_HIDES = 4,   /* a whiteout that becomes one of overlayfs, a device 0:0 */
-    OCF_MARK_STAYS = 8    /* a folder that is there already, and gets other metadata */
+    OCF_MARK_STAYS = 8,   /* a folder that is there already, and gets other metadata */
+    OCF_MARK_HELD = 16,   /* whatever it is, it waits among the contents, metadata and all */
+    OCF_MARK_NOT = 32     /* a folder that is not made */
 };
 
 typedef struct { uint64_t dev, ino; } ocf_inode;
@@ -61,6 +63,8 @@ int ocf_place_links(ocf_placer *p);
 int ocf_place_metadata(ocf_placer *p);
 /* Names that are gone from what is there: the rows of another table, deepest first. */
 int ocf_place_removals(ocf_placer *p, const uint8_t *which, size_t count);
+/* Rows that are there get a second name, their number in the folder `into`. */
+int ocf_place_holds(ocf_placer *p, const uint8_t *which, size_t count, int into);
 /* An open folder gets the metadata of a row of any table; codes are those of tree_meta.h. */
 int ocf_place_row_metadata(ocf_meta *meta, int descriptor, const uint8_t *rows, size_t index, const uint8_t *heap);
 

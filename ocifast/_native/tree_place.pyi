@@ -8,6 +8,8 @@ MARK_THERE: Final[int]
 MARK_OPAQUE: Final[int]
 MARK_HIDES: Final[int]
 MARK_STAYS: Final[int]
+MARK_HELD: Final[int]
+MARK_NOT: Final[int]
 
 @final
 class Placement:
@@ -29,6 +31,7 @@ class Placement:
     def rest(self, metadata: Metadata, first: int, last: int) -> None: ...
     def links(self, metadata: Metadata) -> None: ...
     def metadata(self, metadata: Metadata) -> None: ...
+    def hold(self, metadata: Metadata, which: bytes, into: int) -> None: ...
     def remove(self, metadata: Metadata, which: bytes) -> None: ...
 
 def set_metadata(

@@ -41,7 +41,11 @@ VERBS: Final = {
     "index": "what a diff needs of a layer, saved",
     "pack": "a folder into a layer, or into an image",
     "unpack": "an image, or a layer, into a folder",
+    "bundle": "an image into a folder that runc starts",
     "convert": "images into another format or compression, many at once",
+    "squash": "the upper layers of an image, or all, into one",
+    "flatten": "all layers of an image into one",
+    "rechunk": "an image into layers of about one size",
     "doctor": "what this machine and this installation can do",
 }
 

@@ -23,7 +23,8 @@ DATAGRAM_BYTES: Final = 64 << 10
 """Well below the 208 KiB a socket takes by default; only long lists of findings are longer."""
 
 MESSAGE_BYTES: Final = 256 << 20
-DESCRIPTORS: Final = 4
+DESCRIPTORS: Final = 253
+"""What Linux takes in one message; the last may be that of a long message."""
 _SPILLED: Final = b"spilled"
 _ERRORS: Final[dict[str, type[BaseException]]] = {
     "OSError": OSError,

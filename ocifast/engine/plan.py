@@ -39,7 +39,7 @@ SMALL_BYTES: Final = 32 << 20
 class Job:
     """One task: `task` names its class, `spec` is JSON, `open` gives its source in its turn.
 
-    A source is a descriptor, or a tuple of up to three, which go to a worker and are closed there;
+    A source is a descriptor, or a tuple of at most 252, which go to a worker and are closed there;
     a `local` job's is any object the task reads from in this process. `cost` is an estimate in
     bytes of uncompressed tar.
     """

@@ -34,11 +34,13 @@ class Changeset(NamedTuple):
     whiteouts: list[tuple[bytes, int]]
 
 
-def changeset_of(a: EntryTable, b: EntryTable, pairs: Array, changed: Array) -> Changeset:
+def changeset_of(
+    a: EntryTable, b: EntryTable, pairs: Array, changed: Array, *, whole_inodes: bool = True
+) -> Changeset:
     """Give the changeset of two tables in order; `pairs` as joined, `changed` numbers of them.
 
-    With what has changed go all names of its inode, so that a link finds its target in the layer,
-    and the folders it is in, so that they keep their metadata.
+    With what has changed go the folders it is in, so that they keep their metadata, and, with
+    `whole_inodes`, all names of its inode, so that a link finds its target in the layer.
     """
     import numpy as np
 
@@ -46,9 +48,10 @@ def changeset_of(a: EntryTable, b: EntryTable, pairs: Array, changed: Array) -> 
     differ = pairs[changed]
     taken = np.zeros(len(b), dtype=bool)
     taken[differ[differ[:, 1] >= 0, 1]] = True
-    is_other = np.zeros(len(b), dtype=bool)
-    is_other[inodes[taken]] = True
-    taken |= is_other[inodes]
+    if whole_inodes:
+        is_other = np.zeros(len(b), dtype=bool)
+        is_other[inodes[taken]] = True
+        taken |= is_other[inodes]
     is_gone = np.zeros(len(a), dtype=bool)
     is_gone[differ[differ[:, 1] < 0, 0]] = True
     gone, folders = _topmost(parents_a, b, pairs, np.flatnonzero(is_gone))

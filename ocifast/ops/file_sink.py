@@ -69,6 +69,7 @@ class FileSink:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._writer.close()
         while self._queue:
             self._arena.release(self._queue.popleft()[1])
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocifast._native.tree_place import MARK_STAYS, MARK_THERE, Placement
+from ocifast._native.tree_place import MARK_HELD, MARK_STAYS, MARK_THERE, Placement
 from ocifast.ops.columns import joined, kinship_of
 from ocifast.ops.effective_tree import of_folder
-from ocifast.ops.tree_on_disk import MadeTree, MergedTree, merged, place
+from ocifast.ops.tree_on_disk import MadeTree, MergedTree, check, merged, place
 from ocifast.ops.unpack_pass import metadata_of
 
 if TYPE_CHECKING:
@@ -23,33 +23,41 @@ if TYPE_CHECKING:
 
 __all__ = ["kept"]
 
-FOLDER = ord("5")
+FOLDER, LINK = b"51"
 
 
 def kept(
     tables: Sequence[EntryTable],
     contents: list[int],
+    hold: int,
     root: int,
     options: UnpackOptions,
     path: str,
 ) -> MadeTree:
-    """Apply tables over the folder `root`, which is called `path`. Raises as `place`."""
+    """Apply tables over the folder `root`, which is called `path`; `hold` is an empty folder.
+
+    Raises as `place`.
+    """
     import numpy as np
 
     below = of_folder(root, path)
     tree = merged([below.table, *tables], options)
-    marks, gone = _marks(below.table, tree)
+    tree.marks, gone, held = _marks(below.table, tree)
+    check(tree, options)
     _, rows, heap = below.table.to_buffers()
-    if len(gone):
-        source = np.zeros((len(below.table), 2), dtype=np.uint32)
-        removal = Placement(rows, heap, source.reshape(-1).view(np.uint8).data, [], root)
-        removal.remove(metadata_of(options.spec()["metadata"]), gone.astype(np.uint32).tobytes())
-    tree.marks = marks
-    return place(tree, [-1, *contents], root, options, path)
+    source = np.zeros((len(below.table), 2), dtype=np.uint32)
+    there = Placement(rows, heap, source.reshape(-1).view(np.uint8).data, [], root)
+    metadata = metadata_of(options.spec()["metadata"])
+    there.hold(metadata, held.astype(np.uint32).tobytes(), hold)
+    there.remove(metadata, gone.astype(np.uint32).tobytes())
+    return place(tree, [hold, *contents], root, options, path)
 
 
-def _marks(below: EntryTable, tree: MergedTree) -> tuple[bytes, Array]:
-    """Say of each row of the tree what of it is there, and which rows there have to go."""
+def _marks(below: EntryTable, tree: MergedTree) -> tuple[bytes, Array, Array]:
+    """Say of each row of the tree what of it is there, and which rows there go, or are held.
+
+    Held is what gets a name that it had not, by a link of a layer: its own may be gone by then.
+    """
     import numpy as np
 
     pairs = joined(below, tree.table).pairs
@@ -61,6 +69,9 @@ def _marks(below: EntryTable, tree: MergedTree) -> tuple[bytes, Array]:
     marks = np.zeros(len(tree.table), dtype=np.uint8)
     marks[new[same]] = MARK_THERE
     marks[new[folders & ~same]] = MARK_STAYS
+    types = tree.table.array["type"]
+    moved = (origin[:, 0] == 0) & (marks == 0) & (types != FOLDER) & (types != LINK)
+    marks[moved] = MARK_HELD
     stays = np.zeros(len(below), dtype=bool)
     stays[old[same | folders]] = True
-    return marks.tobytes(), np.flatnonzero(~stays)
+    return marks.tobytes(), np.flatnonzero(~stays), origin[moved, 1]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ocifast.formats.tar import EntryTable
     from ocifast.layer import LayerReport
     from ocifast.limits import Profile
+    from ocifast.ops.hash import Also
     from ocifast.ops.progress import Progress
     from ocifast.ops.source import Source
     from ocifast.spec.descriptor import Descriptor
@@ -122,8 +123,12 @@ def read_layers(  # noqa: PLR0913 - all but two by keyword only
     diff_ids: Sequence[Digest | None] = (),
     contents: bool = True,
     tell: Progress | None = None,
+    also: Also | None = None,
 ) -> list[LayerReport]:
-    """Read layers, several at a time, each with its table; raises the first failure."""
+    """Read layers, several at a time, each with its table; raises the first failure.
+
+    `also` says what else is done in the pass over each.
+    """
     found: dict[int, LayerReport] = {}
     results = iter_layers(
         sources,
@@ -134,6 +139,7 @@ def read_layers(  # noqa: PLR0913 - all but two by keyword only
         table=True,
         contents=contents,
         tell=tell,
+        also=also,
     )
     with contextlib.closing(results):
         for number, report in results:

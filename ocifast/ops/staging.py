@@ -39,6 +39,8 @@ class Staging:
 
     def __init__(self, dest: str, *, replace: bool = False, in_place: bool = False) -> None:
         self.path = dest
+        self.left = ""
+        """What is left of it at the end, and why."""
         self._replace = replace
         self._close = contextlib.ExitStack()
         parent, name = os.path.split(os.path.abspath(dest))
@@ -47,7 +49,7 @@ class Staging:
             self._parent = self._open(parent)
             self._there = self._look(name)
             self.in_place = in_place or self._is_mounted
-            if not self.in_place and not replace:
+            if not in_place and (self._is_mounted or not replace):
                 self._refuse_full()
             self._make()
         except BaseException:
@@ -82,6 +84,10 @@ class Staging:
         with os.scandir(self._there) as names:
             if next(names, None) is not None:
                 reason = "it is not empty: --force replaces it, --keep unpacks over what is there"
+                if self._is_mounted:
+                    reason = (
+                        "it is not empty, and a mount cannot be replaced: --keep unpacks over it"
+                    )
                 raise OSError(errno.ENOTEMPTY, reason, self.path)
 
     def _make(self) -> None:
@@ -110,12 +116,16 @@ class Staging:
             self.root = self.folder(TREE)
 
     def _discard(self) -> None:
-        remove_tree(self._beside, os.fsencode(self._own))
+        try:
+            remove_tree(self._beside, os.fsencode(self._own))
+        except OSError as error:  # what was to be done is done, or has failed for its own reason
+            self.left = f"{self._own}, beside the tree, could not be removed: {error.strerror}"
 
     def folder(self, name: str) -> int:
         """Make a folder in it; the descriptor is closed with it."""
-        os.mkdir(name, 0o700, dir_fd=self.descriptor)
-        return self._open(name, self.descriptor)
+        with named_as(self.path):
+            os.mkdir(name, 0o700, dir_fd=self.descriptor)
+            return self._open(name, self.descriptor)
 
     def show(self, *, sync: bool = False) -> None:
         """Give the tree its name; with `sync` it is on disk before.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ocifast._native.tree_merge import TreeMerge
-from ocifast._native.tree_place import Placement
-from ocifast.errors import FormatError
+from ocifast._native.tree_place import MARK_THERE, Placement
+from ocifast.errors import FormatError, LimitExceeded, TreeError
 from ocifast.formats.tar import EntryTable
-from ocifast.ops.columns import column
+from ocifast.ops.columns import column, kinship_of
 from ocifast.ops.unpack_pass import losses, metadata_of
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from ocifast.ops.columns import Array
     from ocifast.ops.unpack_options import UnpackOptions
 
-__all__ = ["MadeTree", "MergedTree", "merged", "place"]
+__all__ = ["MadeTree", "MergedTree", "check", "merged", "opaque_xattr", "place"]
 
 ROWS: Final = 4096
 """Rows that a thread places at a time: whole folders, but for the first and the last of them."""
+CHARACTER, BLOCK, LINK = b"341"
 THREADS: Final = 2
 """Renames between folders take turns in the kernel; more threads only wait longer."""
 
@@ -77,7 +78,42 @@ def merged(
             raise FormatError(text)
         findings.append(text)
     rows_, heap_, source = merge.take()
-    return MergedTree(EntryTable(rows_, heap_), source, findings=findings)
+    tree = MergedTree(EntryTable(rows_, heap_), source, findings=findings)
+    _check_depth(tree.table, options.limits.depth)
+    return tree
+
+
+def _check_depth(table: EntryTable, most: int) -> None:
+    """Refuse a tree that is deeper than a path may be: links can make one of short paths (P22)."""
+    import numpy as np
+
+    for row in np.flatnonzero(table.array["path_size"] > 2 * most).tolist():
+        depth = len(table[row].path.rstrip(b"/").split(b"/"))
+        if depth > most:
+            raise LimitExceeded("depth", most, depth)
+
+
+def check(tree: MergedTree, options: UnpackOptions) -> None:
+    """Refuse what can be known to be refused before anything is made, or removed.
+
+    Raises:
+        TreeError: It is a device, and those are denied; or a hard link to what is not there.
+    """
+    import numpy as np
+
+    kinds = tree.table.array["type"]
+    if tree.marks:
+        kinds = np.where(np.frombuffer(tree.marks, dtype=np.uint8) & MARK_THERE, 0, kinds)
+    if options.device_rule == "deny":
+        for row in np.flatnonzero((kinds == BLOCK) | (kinds == CHARACTER)).tolist()[:1]:
+            name = os.fsdecode(tree.table[row].path)
+            raise TreeError(name, "it is a device, and devices are refused")
+    links = np.flatnonzero(kinds == LINK)
+    if len(links):
+        inodes = kinship_of(tree.table).inodes[links]
+        for row in links[tree.table.array["type"][inodes] == LINK].tolist()[:1]:
+            name = os.fsdecode(tree.table[row].path)
+            raise TreeError(name, "it is a hard link to what is not there")
 
 
 def place(
@@ -108,11 +144,15 @@ def place(
         every.append(metadata)
         placement.rest(metadata, first, first + ROWS)
 
+    check(tree, options)
     try:
         placement.folders(own)
-        with ThreadPoolExecutor(THREADS, "ocifast-place") as pool:
-            for _ in pool.map(some, range(0, len(tree.table), ROWS)):
-                pass
+        if len(tree.table) <= ROWS:
+            some(0)
+        else:
+            with ThreadPoolExecutor(THREADS, "ocifast-place") as pool:
+                for _ in pool.map(some, range(0, len(tree.table), ROWS)):
+                    pass
         placement.links(own)
         placement.metadata(own)
     except OSError as error:

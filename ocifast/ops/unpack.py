@@ -21,6 +21,7 @@ from ocifast.ops.diff_side import SideLayer, open_side
 from ocifast.ops.hash import iter_layers
 from ocifast.ops.kept_tree import kept
 from ocifast.ops.overlay_tree import overlaid
+from ocifast.ops.source import open_source
 from ocifast.ops.staging import Staging
 from ocifast.ops.tree_on_disk import MadeTree, merged, named_loss, place
 from ocifast.ops.unpack_options import UnpackOptions
@@ -92,7 +93,8 @@ def unpack(
         made = unpacking.make(reports)
         staging.show(sync=chosen.sync)
     seconds = time.monotonic() - began
-    findings = (*made.findings, *_findings(reports))
+    left = (staging.left,) if staging.left else ()
+    findings = (*made.findings, *_findings(reports), *left)
     return UnpackReport(path, tuple(reports), made.entries, made.size, findings, seconds)
 
 
@@ -125,8 +127,7 @@ class Unpacking:
         self._staging = staging
         self._layers = layers
         self._contents = [staging.folder(f"layer-{number}") for number in range(len(layers))]
-        sizes = [layer.descriptor.size or 0 for layer in layers if layer.descriptor is not None]
-        self._threaded = len(sizes) < len(layers) or sum(sizes) > THREADED_BYTES
+        self._threaded = sum(map(_stored_bytes, layers)) > THREADED_BYTES
 
     def spec(self, index: int) -> dict[str, Any]:
         """Give what the pass over a layer has to know."""
@@ -166,7 +167,8 @@ class Unpacking:
         if options.overlay:
             return overlaid(tables, self._contents, root, options, path)
         if options.keep:
-            made = kept(tables, self._contents, root, options, path)
+            hold = self._staging.folder("kept")
+            made = kept(tables, self._contents, hold, root, options, path)
         else:
             made = place(merged(tables, options), self._contents, root, options, path)
         self._finish_root(reports)
@@ -186,21 +188,30 @@ class Unpacking:
             os.fchmod(self._staging.root, DEFAULT_MODE)
 
 
+def _stored_bytes(layer: SideLayer) -> int:
+    """How long a layer is, as far as that can be told; what cannot is taken to be long."""
+    if layer.descriptor is not None and layer.descriptor.size is not None:
+        return layer.descriptor.size
+    opened = open_source(layer.source) if layer.source is not None else None
+    return THREADED_BYTES + 1 if opened is None or opened.size is None else opened.size
+
+
 def root_row(report: LayerReport) -> int | None:
     """Find the last entry of the root in a layer: one whose path has no name in it."""
     import numpy as np
 
     assert report.table is not None
-    array = report.table.array
-    candidates = np.flatnonzero((array["type"] == ord("5")) & (array["path_size"] <= MAX_ROOT))
-    for row in reversed(candidates.tolist()):
-        if not report.table[row].path.strip(b"./"):
+    array, heap = report.table.array, np.frombuffer(report.table.heap, dtype=np.uint8)
+    folders = np.flatnonzero((array["type"] == ord("5")) & (array["path_size"] > 0))
+    first = array["path_offset"][folders]
+    last = heap[first + array["path_size"][folders] - 1]
+    above = heap[np.maximum(first + array["path_size"][folders], 2) - 2]
+    alike = [np.isin(each, (ord("."), ord("/"))) for each in (heap[first], last, above)]
+    found: list[int] = folders[np.all(alike, axis=0)].tolist()
+    for row in reversed(found):
+        if all(name in {b"", b"."} for name in report.table[row].path.split(b"/")):
             return row
     return None
-
-
-MAX_ROOT: Final = 16
-"""Bytes of a path that may mean the root: `.`, `./`, `/`, `//./` and the like."""
 
 
 def _findings(reports: Sequence[LayerReport]) -> list[str]:

@@ -82,6 +82,15 @@ cdef class FileWriter:
         if self.writer.file >= 0:
             close(self.writer.file)
 
+    def close(self) -> None:
+        """Let go of a file that was not completed; nothing can be written any more."""
+        if self.busy:
+            raise StateError("the writer is at work in another thread")
+        self.closed = True
+        if self.writer.file >= 0:
+            close(self.writer.file)
+            self.writer.file = -1
+
     @property
     def written(self) -> int:
         """Bytes of contents that were written."""

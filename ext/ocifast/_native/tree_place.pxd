@@ -15,6 +15,8 @@ cdef extern from "tree_place.h" nogil:
         OCF_MARK_OPAQUE
         OCF_MARK_HIDES
         OCF_MARK_STAYS
+        OCF_MARK_HELD
+        OCF_MARK_NOT
     ctypedef struct ocf_inode:
         uint64_t dev, ino
     ctypedef struct ocf_placing:
@@ -39,6 +41,7 @@ cdef extern from "tree_place.h" nogil:
     int ocf_place_links(ocf_placer *p)
     int ocf_place_metadata(ocf_placer *p)
     int ocf_place_removals(ocf_placer *p, const uint8_t *which, size_t count)
+    int ocf_place_holds(ocf_placer *p, const uint8_t *which, size_t count, int into)
     int ocf_place_row_metadata(
         ocf_meta *meta, int descriptor, const uint8_t *rows, size_t index, const uint8_t *heap)
 

@@ -22,6 +22,8 @@ MARK_THERE = OCF_MARK_THERE
 MARK_OPAQUE = OCF_MARK_OPAQUE
 MARK_HIDES = OCF_MARK_HIDES
 MARK_STAYS = OCF_MARK_STAYS
+MARK_HELD = OCF_MARK_HELD
+MARK_NOT = OCF_MARK_NOT
 
 cdef dict REASONS = {
     OCF_PLACE_DEVICE: "it is a device, and devices are refused",
@@ -35,6 +37,7 @@ cdef enum:
     LINKS
     METADATA
     REMOVALS
+    HOLDS
 
 cdef dict DEVICES = {"create": 0, "record": 1, "deny": 2}
 
@@ -51,6 +54,7 @@ cdef class Placement:
     cdef ocf_placing what
     cdef object keep
     cdef bytes indices
+    cdef int into
     cdef int[::1] folders_of_contents
     cdef readonly uint64_t recorded
 
@@ -109,11 +113,16 @@ cdef class Placement:
         self.indices = which
         self.step(REMOVALS, metadata, 0, <size_t>len(which) // 4)
 
+    def hold(self, metadata: Metadata, which: bytes, into: int) -> None:
+        """Give rows that are there a second name, their number, in the open folder `into`."""
+        self.indices, self.into = which, into
+        self.step(HOLDS, metadata, 0, <size_t>len(which) // 4)
+
     cdef int step(self, int which, Metadata metadata, size_t first, size_t last) except -1:
         cdef ocf_placer placer
         cdef int status = OCF_OK
         cdef const uint8_t *indices = NULL
-        if which == REMOVALS:
+        if which >= REMOVALS:
             indices = self.indices
         ocf_placer_init(&placer, &self.what, &metadata.meta)
         with nogil:
@@ -125,8 +134,10 @@ cdef class Placement:
                 status = ocf_place_links(&placer)
             elif which == METADATA:
                 status = ocf_place_metadata(&placer)
-            else:
+            elif which == REMOVALS:
                 status = ocf_place_removals(&placer, indices, last)
+            else:
+                status = ocf_place_holds(&placer, indices, last, self.into)
             ocf_placer_free(&placer)
         self.recorded += placer.recorded
         return self.check(status, &placer, metadata)

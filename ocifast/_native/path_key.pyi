@@ -1,0 +1,3 @@
+from _typeshed import ReadableBuffer
+
+def path_keys(rows: ReadableBuffer, heap: ReadableBuffer, depth: int) -> bytearray: ...
