@@ -47,8 +47,8 @@ from ocifast.spec.digest import Digest
 from ocifast.tree.entry import Entry, EntryKind
 
 if TYPE_CHECKING:
-    from ocifast.ops.conversion import ConvertedImage, ConvertedLayer, ConvertReport
     from ocifast.ops.bundle import bundle
+    from ocifast.ops.conversion import ConvertedImage, ConvertedLayer, ConvertReport
     from ocifast.ops.convert import convert
     from ocifast.ops.diff import diff
     from ocifast.ops.difference import Diff

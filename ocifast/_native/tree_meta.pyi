@@ -1,15 +1,13 @@
 from collections.abc import Sequence
 from typing import final
 
-__pyx_capi__: dict[str, object]  # what tree_meta.pxd offers to compiled modules
-
 @final
 class Metadata:
     def __init__(
         self,
-        *,
         uids: Sequence[tuple[int, int, int]] = (),
         gids: Sequence[tuple[int, int, int]] = (),
+        *,
         rootless: bool = False,
         overlay: bool = False,
         umask: int = 0o777,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ocifast.ops.diff_side import Given
     from ocifast.ops.progress import Progress
     from ocifast.ops.source import Source
+    from ocifast.ops.unpack_options import IdRange
 
 __all__ = ["unpack"]
 
@@ -186,6 +187,14 @@ class Unpacking:
                 return
         if not self._staging.in_place:
             os.fchmod(self._staging.root, DEFAULT_MODE)
+            uids, gids = self._options.uid_map, self._options.gid_map
+            if uids or gids:
+                os.fchown(self._staging.root, _owner(uids), _owner(gids))
+
+
+def _owner(ranges: Sequence[IdRange]) -> int:
+    """Give what id 0 becomes; -1, which changes nothing, where it becomes none."""
+    return next((host - first for first, host, size in ranges if first <= 0 < first + size), -1)
 
 
 def _stored_bytes(layer: SideLayer) -> int:

@@ -26,7 +26,7 @@ cdef class Metadata:
         memset(&self.meta, 0, sizeof(self.meta))
 
     def __init__(
-        self, *, uids: object = (), gids: object = (), rootless: bool = False,
+        self, uids: object = (), gids: object = (), *, rootless: bool = False,
         overlay: bool = False, umask: int = 0o777,
     ) -> None:
         if self.uids is not None:
