@@ -3,9 +3,9 @@
     python benches/peers_squash.py [--rounds N] [--case NAME]... IMAGE...
 
 Both read every layer and compress every byte anew, so the same work is to be done; squash has to
-merge tables first, and to leave out what is hidden. The source of each case is a copy of the image
-in another compression, as convert keeps layers that are right already; of an image whose layers
-hide nothing, as many bytes are to be written. Rounds alternate; what counts is the ratio of
+merge tables first, and to leave out what is hidden: give it images whose layers hide nothing, and
+as many bytes are written. The source of each case is a copy of the image in another compression,
+as convert keeps layers that are right already. Rounds alternate; what counts is the ratio of
 medians. The image that squash writes is verified, and held against the one it was made of, before
 anything is timed.
 """
