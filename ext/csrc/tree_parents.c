@@ -65,11 +65,11 @@ static int push(ocf_parents *p, const uint8_t *text, size_t size)
         close(fd);
         return status;
     }
-    if (p->levels == OCF_TREE_LEVELS) { /* deeper folders share the last place */
-        close(p->folders[p->levels - 1]);
-        p->levels--;
-    }
+    size_t depth = p->levels ? p->depths[p->levels - 1] : 0;
+    if ((depth > OCF_TREE_STEP && depth % OCF_TREE_STEP) || p->levels == OCF_TREE_LEVELS)
+        close(p->folders[--p->levels]); /* far down only some are kept, to go on from */
     p->ends[p->levels] = p->path.size;
+    p->depths[p->levels] = depth + 1;
     p->folders[p->levels++] = fd;
     return OCF_OK;
 }

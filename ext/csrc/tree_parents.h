@@ -1,7 +1,8 @@
 /* Files of a table, reached below an open folder without ever following a link. No Python.
  *
- * Descriptors of the folders on the way are kept, up to OCF_TREE_LEVELS, and those a path does not
- * share with the one before are opened anew: cheapest in the order of a tree, right in any.
+ * Descriptors of the folders on the way are kept, all of the first 32 and every 32nd after them, and
+ * what a path does not share with the one before is opened anew: cheapest in the order of a tree,
+ * right in any, and never more than 32 folders again for a neighbour.
  *
  * The root's descriptor is borrowed. Rows point into a heap that ocf_tar_check_table has passed.
  * Return codes: OCF_OK, OCF_NO_MEMORY, OCF_REFUSED with .error (an errno or a reason) and .actual
@@ -21,12 +22,12 @@ enum { /* reasons that are no errno */
     OCF_TREE_GREW = -4,
     OCF_TREE_PATH = -5    /* a component that leads elsewhere */
 };
-enum { OCF_TREE_LEVELS = 64 };
+enum { OCF_TREE_LEVELS = 64, OCF_TREE_STEP = 32 };
 
 typedef struct {
     int root;
     ocf_bytes path; /* of the folder whose descriptors are kept */
-    size_t levels, ends[OCF_TREE_LEVELS]; /* of its components in `path` */
+    size_t levels, ends[OCF_TREE_LEVELS], depths[OCF_TREE_LEVELS]; /* where in `path`, how far down */
     int folders[OCF_TREE_LEVELS];
     int error;
     uint64_t actual;
