@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import re
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -117,10 +118,15 @@ def _report(error: Exception) -> int | None:
         return EXIT_USAGE
     if isinstance(error, (OcifastError, OSError, MemoryError)):
         text, file = words(error), getattr(error, "filename", None)
-        say(f"{file}: {text}" if isinstance(file, str) and file not in text else text)
+        say(f"{file}: {text}" if isinstance(file, str) and not _is_in(file, text) else text)
         return exit_code(error)
     say(f"a defect of ocifast, please report it: {type(error).__name__}: {error}")
     return None
+
+
+def _is_in(file: str, text: str) -> bool:
+    """Whether a text names a file, rather than having a word with its letters in it."""
+    return re.search(rf"(?<![\w/]){re.escape(file)}(?!\w)", text) is not None
 
 
 def _run(argv: list[str]) -> int:

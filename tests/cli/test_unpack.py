@@ -99,6 +99,13 @@ def test_what_cannot_be_done_is_one_line(call, tmp_path, arguments, code, text) 
     assert sorted(os.listdir(tmp_path)) == before
 
 
+def test_a_folder_of_one_letter_is_named_all_the_same(call, tmp_path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/mine").write_bytes(b"")
+    (line,) = said(call("unpack", "layer.tar.gz", "t"))
+    assert line.startswith("ocifast: t: it is not empty")
+
+
 def test_a_damaged_layer_leaves_nothing_and_is_named(call, tmp_path) -> None:
     write_folder(tmp_path / "layout", layout_files(SAMPLE))
     blob = max((tmp_path / "layout/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
