@@ -9,21 +9,12 @@ import argparse
 import os
 import re
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ocifast.cli.arguments import (
-    UsageError,
-    add_engine_arguments,
-    add_reading_arguments,
-    engine_of,
-)
-from ocifast.cli.failure import about, error_object, exit_code
-from ocifast.cli.output import emit, json_line, printable, say
-from ocifast.cli.progress import open_progress
+from ocifast.cli.arguments import add_engine_arguments, add_reading_arguments
+from ocifast.cli.output import say
 from ocifast.cli.quantity import duration_text, size_text
-from ocifast.cli.unpack import LISTED, add_unpack_arguments, options_of
-from ocifast.engine.plan import BLOCK_SLOT_BYTES
-from ocifast.errors import OcifastError
+from ocifast.cli.unpack import add_unpack_arguments, make_folder, say_findings
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -74,51 +65,18 @@ def run(arguments: Namespace) -> int:
     """Run the verb; returns the exit code."""
     from ocifast.ops.bundle import bundle
 
-    if not arguments.dest:
-        raise UsageError("ocifast bundle", "the name of the folder is empty")
-    try:
-        with (
-            open_progress(quiet=arguments.quiet, doing="unpacking", plan=False) as progress,
-            engine_of(arguments, BLOCK_SLOT_BYTES) as engine,
-        ):
-            report = bundle(
-                arguments.ref, arguments.dest, engine=engine, progress=progress, **_own(arguments)
-            )
-    except ValueError as error:
-        if isinstance(error, OcifastError):
-            return _failed(arguments, error)
-        raise UsageError("ocifast bundle", str(error)) from None
-    except OcifastError as error:
-        return _failed(arguments, error)
-    if arguments.json:
-        emit(json_line(report.to_dict()))
-    elif not arguments.quiet:
-        _summarise(report)
-    return 0
-
-
-def _own(arguments: Namespace) -> dict[str, Any]:
-    return {
-        **options_of(arguments),
-        "args": arguments.cmd,
-        "user": arguments.user,
-        "replace": arguments.force,
-    }
-
-
-def _failed(arguments: Namespace, error: OcifastError) -> int:
-    if arguments.json:
-        emit(json_line(error_object(arguments.ref, error)))
-    say(about(arguments.ref, error))
-    return exit_code(error)
+    return make_folder(
+        arguments,
+        bundle,
+        _summarise,
+        args=arguments.cmd,
+        user=arguments.user,
+        replace=arguments.force,
+    )
 
 
 def _summarise(report: BundleReport) -> None:
-    findings = [*report.findings, *report.rootfs.findings]
-    for finding in findings[:LISTED]:
-        say(f"note: {printable(finding)}")
-    if len(findings) > LISTED:
-        say(f"note: and {len(findings) - LISTED} more (--json has all)")
+    say_findings([*report.findings, *report.rootfs.findings])
     size, seconds = size_text(report.rootfs.size), duration_text(report.seconds)
     say(f"{report.path}: {report.rootfs.entries} entries, {size}, in {seconds}")
     say(f"start it: runc run -b {shlex.quote(report.path)} {container_name(report.path)}")

@@ -6,7 +6,7 @@ The work is `ocifast.ops.unpack`'s; this reads arguments, shows progress, prints
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ocifast.cli.arguments import (
     UsageError,
@@ -24,10 +24,21 @@ from ocifast.errors import OcifastError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Sequence
 
+    from ocifast.ops.bundling import BundleReport
     from ocifast.ops.unpacking import UnpackReport
 
-__all__ = ["add_arguments", "add_unpack_arguments", "id_range", "run"]
+    Report = TypeVar("Report", BundleReport, UnpackReport)
+
+__all__ = [
+    "add_arguments",
+    "add_unpack_arguments",
+    "id_range",
+    "make_folder",
+    "run",
+    "say_findings",
+]
 
 DESCRIPTION: Final = """\
 Unpack an image, or a layer, into a folder. Every layer is read once; nothing gets its name before
@@ -113,33 +124,45 @@ def run(arguments: Namespace) -> int:
     """Run the verb; returns the exit code."""
     from ocifast.ops.unpack import unpack
 
+    return make_folder(
+        arguments,
+        unpack,
+        _summarise,
+        replace=arguments.force,
+        keep=arguments.keep,
+        overlay=arguments.overlay,
+    )
+
+
+def make_folder(
+    arguments: Namespace,
+    verb: Callable[..., Report],
+    summarise: Callable[[Report], None],
+    **more: object,
+) -> int:
+    """Call what makes a folder of a reference, and print what came of it."""
     if not arguments.dest:
-        raise UsageError("ocifast unpack", "the name of the folder is empty")
+        raise UsageError(f"ocifast {arguments.verb}", "the name of the folder is empty")
     try:
         with (
             open_progress(quiet=arguments.quiet, doing="unpacking", plan=False) as progress,
             engine_of(arguments, BLOCK_SLOT_BYTES) as engine,
         ):
-            report = unpack(
-                arguments.ref,
-                arguments.dest,
-                replace=arguments.force,
-                keep=arguments.keep,
-                overlay=arguments.overlay,
-                engine=engine,
-                progress=progress,
-                **options_of(arguments),
+            options = options_of(arguments) | more
+            report = verb(
+                arguments.ref, arguments.dest, engine=engine, progress=progress, **options
             )
-    except ValueError as error:
-        if isinstance(error, OcifastError):
-            return _failed(arguments, error)
-        raise UsageError("ocifast unpack", str(error)) from None
     except OcifastError as error:
-        return _failed(arguments, error)
+        if arguments.json:
+            emit(json_line(error_object(arguments.ref, error)))
+        say(about(arguments.ref, error))
+        return exit_code(error)
+    except ValueError as error:
+        raise UsageError(f"ocifast {arguments.verb}", str(error)) from None
     if arguments.json:
         emit(json_line(report.to_dict()))
     elif not arguments.quiet:
-        _summarise(report)
+        summarise(report)
     return 0
 
 
@@ -157,18 +180,16 @@ def options_of(arguments: Namespace) -> dict[str, Any]:
     }
 
 
-def _failed(arguments: Namespace, error: OcifastError) -> int:
-    if arguments.json:
-        emit(json_line(error_object(arguments.ref, error)))
-    say(about(arguments.ref, error))
-    return exit_code(error)
+def say_findings(findings: Sequence[str]) -> None:
+    """Say what was tolerated or lost, the first of it."""
+    for finding in findings[:LISTED]:
+        say(f"note: {printable(finding)}")
+    if len(findings) > LISTED:
+        say(f"note: and {len(findings) - LISTED} more (--json has all)")
 
 
 def _summarise(report: UnpackReport) -> None:
-    for finding in report.findings[:LISTED]:
-        say(f"note: {printable(finding)}")
-    if len(report.findings) > LISTED:
-        say(f"note: and {len(report.findings) - LISTED} more (--json has all)")
+    say_findings(report.findings)
     layers = f"{len(report.layers)} layer{'s' * (len(report.layers) != 1)}"
     size, seconds = size_text(report.size), duration_text(report.seconds)
     say(f"{report.path}: {report.entries} entries of {layers}, {size}, in {seconds}")

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["CAPACITY", "Job", "Sizing", "available_workers", "in_order", "sizing"]
+__all__ = [
+    "CAPACITY",
+    "Job",
+    "Sizing",
+    "available_workers",
+    "encoder_threads",
+    "in_order",
+    "sizing",
+]
 
 CAPACITY: Final = 4
 """What one worker carries at a time. A compressed layer weighs all of it: its inflate fills a core.
@@ -96,6 +104,20 @@ def in_order(jobs: list[Job], workers: int) -> list[Job]:
 def _weight(job: Job, share: float) -> int:
     part = int(CAPACITY * job.cost / share) if share else 1
     return min(max(job.weight, part), CAPACITY)
+
+
+def encoder_threads(workers: int, cost: float, total: float) -> int:
+    """Threads of a layer's encoder: its share of the cores four times over.
+
+    Layers end at different times, and the last one shall have all cores.
+
+    Example:
+        >>> encoder_threads(8, 1 << 30, 1 << 34), encoder_threads(8, 1 << 10, 1 << 20)
+        (2, 0)
+    """
+    if workers == 0 or total < SMALL_BYTES:
+        return 0
+    return min(workers, max(1, -(-4 * workers * int(cost) // max(int(total), 1))))
 
 
 def cpu_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:

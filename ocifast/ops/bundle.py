@@ -20,7 +20,7 @@ from ocifast.engine import Engine
 from ocifast.engine.plan import BLOCK_SLOT_BYTES
 from ocifast.errors import TreeError, UnsupportedError
 from ocifast.ops.bundle_annotations import annotations_of
-from ocifast.ops.bundle_config import ROOTFS, mapped, runtime_config
+from ocifast.ops.bundle_config import ROOTFS, runtime_config
 from ocifast.ops.bundle_options import BundleOptions
 from ocifast.ops.bundle_process import RUNTIME_FOLDERS, find_process
 from ocifast.ops.bundle_user import find_user
@@ -29,6 +29,7 @@ from ocifast.ops.image_layers import open_runnable
 from ocifast.ops.rooted_files import is_below, make_folders, read_rooted
 from ocifast.ops.staging import FOLDER, TREE, Staging
 from ocifast.ops.unpack import unpack
+from ocifast.ops.unpack_options import mapped
 
 if TYPE_CHECKING:
     from ocifast.ops.bundle_process import Process

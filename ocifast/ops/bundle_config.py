@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ocifast.ops.unpack_options import mapped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ocifast.ops.bundle_user import User
     from ocifast.ops.unpack_options import IdRange
 
-__all__ = ["CAPABILITIES", "ROOTFS", "Isolation", "mapped", "runtime_config"]
+__all__ = ["CAPABILITIES", "ROOTFS", "Isolation", "runtime_config"]
 
 VERSION: Final = "1.0.0"
 """The lowest that has all that is used: newer ones are refused by older runtimes."""
@@ -116,19 +118,6 @@ def runtime_config(
         **({"annotations": dict(annotations)} if annotations else {}),
         "linux": _linux(isolation),
     }
-
-
-def mapped(number: int, ranges: Iterable[IdRange]) -> int | None:
-    """Give the id on the host; None for one that no range has.
-
-    Example:
-        >>> mapped(5, [(0, 1000, 1), (1, 100000, 65536)]), mapped(1, [(0, 1000, 1)])
-        (100004, None)
-    """
-    for container, host, size in ranges:
-        if container <= number < container + size:
-            return host + number - container
-    return None
 
 
 def _process(process: Process, user: User, isolation: Isolation) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ocifast.engine.plan import CAPACITY, SMALL_BYTES, Job
+from ocifast.engine.plan import CAPACITY, Job, encoder_threads
 from ocifast.errors import OcifastError
 from ocifast.ops.archive_stream import open_stream
 from ocifast.ops.conversion import ConvertedLayer
@@ -192,7 +192,7 @@ class LayerRun:
             "diff_id": copy.layer.diff_id,
             "window": None if reader else [copy.location.offset, copy.location.size],
             "recipe": self._recipe.to_dict() if work.encode and self._recipe else None,
-            "threads": self._threads(work.cost, total),
+            "threads": encoder_threads(self._engine.workers, work.cost, total),
         }
         task = OPAQUE_TASK if work.opaque else TASK
         weight = CAPACITY if work.encode or copy.codec != "identity" else 1
@@ -205,16 +205,6 @@ class LayerRun:
             weight,
             local=reader is not None,
         )
-
-    def _threads(self, cost: float, total: float) -> int:
-        """Threads of a layer's encoder: its share of the cores four times over.
-
-        Layers end at different times, and the last one shall have all cores.
-        """
-        workers = self._engine.workers
-        if workers == 0 or total < SMALL_BYTES:
-            return 0
-        return min(workers, max(1, -(-4 * workers * int(cost) // max(int(total), 1))))
 
     def _open(self, index: int, work: LayerWork, reader: Reader | None) -> object:
         """Open a work's bytes, and what is to be written unless those can be linked."""

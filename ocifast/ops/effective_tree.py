@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ocifast._native.tree_merge import TreeMerge
 from ocifast._native.tree_walk import walk
-from ocifast.formats.tar import EntryTable
+from ocifast.formats.tar import DIRECTORY, EntryTable
 from ocifast.ops.columns import column
 from ocifast.spec.digest import Digest
 
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from ocifast.limits import Limits
     from ocifast.ops.columns import Array
 
-__all__ = ["DIGEST_BYTES", "EffectiveTree", "TreeLayer", "of_folder", "of_layers", "put_in_front"]
+__all__ = [
+    "DIGEST_BYTES",
+    "EffectiveTree",
+    "TreeLayer",
+    "of_folder",
+    "of_layers",
+    "put_in_front",
+    "root_row",
+]
 
 DIGEST_BYTES: Final = 32
 NO_LAYER: Final = 2**32 - 1
@@ -148,3 +156,20 @@ def _gathered(layers: Sequence[TreeLayer], source: Array) -> ReadableBuffer | No
         here = np.flatnonzero(source[:, 0] == number)
         out[here] = known[source[here, 1]]
     return out.reshape(-1).data
+
+
+def root_row(table: EntryTable) -> int | None:
+    """Find the last entry of the root itself in a layer: one whose path has no name in it."""
+    import numpy as np
+
+    array, heap = table.array, np.frombuffer(table.heap, dtype=np.uint8)
+    folders = np.flatnonzero((array["type"] == DIRECTORY) & (array["path_size"] > 0))
+    first = array["path_offset"][folders]
+    last = heap[first + array["path_size"][folders] - 1]
+    above = heap[np.maximum(first + array["path_size"][folders], 2) - 2]
+    alike = [np.isin(each, (ord("."), ord("/"))) for each in (heap[first], last, above)]
+    found: list[int] = folders[np.all(alike, axis=0)].tolist()
+    for row in reversed(found):
+        if all(name in {b"", b"."} for name in table[row].path.split(b"/")):
+            return row
+    return None

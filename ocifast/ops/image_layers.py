@@ -16,6 +16,7 @@ from ocifast.ops.diff_side import open_side
 from ocifast.ops.image import open_image
 from ocifast.ops.layer_index import read_layers
 from ocifast.ops.rebuild import RebuiltImage, rebuild
+from ocifast.ops.side_layers import distinct
 from ocifast.ops.source import Window
 from ocifast.ops.tar_spool import TarSpool, has_room
 from ocifast.spec.descriptor import Descriptor
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ocifast.formats.tar import EntryTable
     from ocifast.layer import LayerReport
     from ocifast.limits import Limits, Profile
-    from ocifast.ops.diff_side import SideLayer
     from ocifast.ops.progress import Progress
     from ocifast.ops.splice_run import Stream
     from ocifast.transports.base import Image, Location, StoredLayer
@@ -143,14 +143,7 @@ def read_image(  # noqa: PLR0913 - all but two by keyword only
         OcifastError, OSError: One is malformed, or cannot be read.
     """
     side = open_side(image, None, DiffOptions(profile=profile, limits=limits), stack)
-    met: dict[tuple[str, ...], int] = {}
-    work: list[SideLayer] = []
-    where: list[int] = []
-    for layer in side.layers:
-        keys = layer.keys(strict=True)
-        where.append(met.setdefault(keys or (layer.name,), len(work)))
-        if where[-1] == len(work):
-            work.append(layer)
+    work, where = distinct(side.layers, strict=True)
     again = sorted(set(where[first:]))
     stored = sum(layer.source.size for layer in work if isinstance(layer.source, Window))
     spooled = again if spool_at is not None and has_room(spool_at, stored) else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocifast._native.tree_place import MARK_HELD, MARK_STAYS, MARK_THERE, Placement
+from ocifast.formats.tar import DIRECTORY, HARDLINK
 from ocifast.ops.columns import joined, kinship_of
 from ocifast.ops.effective_tree import of_folder
 from ocifast.ops.tree_on_disk import MadeTree, MergedTree, check, merged, place
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from ocifast.ops.unpack_options import UnpackOptions
 
 __all__ = ["kept"]
-
-FOLDER, LINK = b"51"
 
 
 def kept(
@@ -47,7 +46,7 @@ def kept(
     _, rows, heap = below.table.to_buffers()
     source = np.zeros((len(below.table), 2), dtype=np.uint32)
     there = Placement(rows, heap, source.reshape(-1).view(np.uint8).data, [], root)
-    metadata = metadata_of(options.spec()["metadata"])
+    metadata = metadata_of(options.metadata)
     there.hold(metadata, held.astype(np.uint32).tobytes(), hold)
     there.remove(metadata, gone.astype(np.uint32).tobytes())
     return place(tree, [hold, *contents], root, options, path)
@@ -64,13 +63,13 @@ def _marks(below: EntryTable, tree: MergedTree) -> tuple[bytes, Array, Array]:
     both = pairs[(pairs >= 0).all(axis=1)]
     old, new = both[:, 0], both[:, 1]
     origin, inodes = tree.origin, kinship_of(below).inodes
-    folders = (below.array["type"][old] == FOLDER) & (tree.table.array["type"][new] == FOLDER)
+    folders = (below.array["type"][old] == DIRECTORY) & (tree.table.array["type"][new] == DIRECTORY)
     same = (origin[new, 0] == 0) & (origin[new, 1] == inodes[old])
     marks = np.zeros(len(tree.table), dtype=np.uint8)
     marks[new[same]] = MARK_THERE
     marks[new[folders & ~same]] = MARK_STAYS
     types = tree.table.array["type"]
-    moved = (origin[:, 0] == 0) & (marks == 0) & (types != FOLDER) & (types != LINK)
+    moved = (origin[:, 0] == 0) & (marks == 0) & (types != DIRECTORY) & (types != HARDLINK)
     marks[moved] = MARK_HELD
     stays = np.zeros(len(below), dtype=bool)
     stays[old[same | folders]] = True

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Final
 from ocifast._native.tree_join import spread_down, sum_up
 from ocifast._native.tree_place import MARK_HIDES, MARK_NOT, MARK_OPAQUE, MARK_THERE
 from ocifast.errors import TreeError
-from ocifast.formats.tar import FLAG_IMPLIED, FLAG_OPAQUE, FLAG_WHITEOUT, EntryTable
+from ocifast.formats.tar import DIRECTORY, FLAG_IMPLIED, FLAG_OPAQUE, FLAG_WHITEOUT, EntryTable
 from ocifast.ops.columns import joined, kinship_of
 from ocifast.ops.staging import FOLDER
-from ocifast.ops.tree_on_disk import MadeTree, MergedTree, merged, opaque_xattr, place
+from ocifast.ops.tree_on_disk import (
+    MadeTree,
+    MergedTree,
+    merged,
+    opaque_xattr,
+    place,
+    refuse_dangling,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["overlaid"]
 
 DEVICE: Final = ord("3")
-LINK: Final = ord("1")
-FOLDER_KIND: Final = ord("5")
 
 
 def overlaid(
@@ -67,7 +72,8 @@ def _layer(
 ) -> tuple[MergedTree, EntryTable | None]:
     """Give the uppermost layer as a tree, implied folders as they look, and what is below it."""
     own = merged(tables[-1:], options, as_entries=True)
-    _refuse_links(own.table)
+    reason = "it is a hard link into a layer below, which a folder for overlayfs cannot have"
+    refuse_dangling(own.table, reason)
     flags = own.table.array["flags"]
     if len(tables) == 1 or not (flags & (FLAG_IMPLIED | FLAG_WHITEOUT | FLAG_OPAQUE)).any():
         return own, None
@@ -76,26 +82,12 @@ def _layer(
     return own, below
 
 
-def _refuse_links(table: EntryTable) -> None:
-    """Refuse hard links whose target is no name of the layer."""
-    array = table.array
-    links = array["type"] == LINK
-    if not links.any():
-        return
-    import numpy as np
-
-    inodes = kinship_of(table).inodes
-    for row in np.flatnonzero(links & (array["type"][inodes] == LINK)).tolist():
-        reason = "it is a hard link into a layer below, which a folder for overlayfs cannot have"
-        raise TreeError(os.fsdecode(table[row].path), reason)
-
-
 def _look_alike(own: MergedTree, below: EntryTable, implied: Array) -> None:
     """Give implied folders the metadata of the folders below them."""
     pairs = joined(own.table, below).pairs
     both = pairs[(pairs >= 0).all(axis=1)]
     both = both[implied[both[:, 0]]]
-    for ours, theirs in both[below.array["type"][both[:, 1]] != FOLDER_KIND].tolist()[:1]:
+    for ours, theirs in both[below.array["type"][both[:, 1]] != DIRECTORY].tolist()[:1]:
         reason = "its way leads through what is no folder in a layer below"
         raise TreeError(os.fsdecode(own.table[ours].path or below[theirs].path), reason)
     rows = own.table.array.copy()
@@ -132,7 +124,7 @@ def _marks(table: EntryTable, below: EntryTable | None) -> tuple[bytes, bool]:
     marks[opaque] = MARK_THERE  # the file itself is nowhere
     everything = bool((folders < 0).any())
     targets = {_target(table[row].path): row for row in whiteouts.tolist()}
-    for row in np.flatnonzero(array["type"] == FOLDER_KIND).tolist():
+    for row in np.flatnonzero(array["type"] == DIRECTORY).tolist():
         covered[row] |= table[row].path.rstrip(b"/") in targets  # it will be opaque
     spread_down(parents.data, covered.data)
     known = set() if below is None or everything else {entry.path.rstrip(b"/") for entry in below}

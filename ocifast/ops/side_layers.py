@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocifast.ops.diff_side import SideLayer
     from ocifast.ops.progress import Progress
 
-__all__ = ["tables_of"]
+__all__ = ["distinct", "tables_of"]
 
 
 def tables_of(
@@ -30,16 +30,7 @@ def tables_of(
     tell: Progress | None = None,
 ) -> list[TreeLayer]:
     """Give the table of each layer, with digests of files if asked. Raises as `read_layers`."""
-    places: dict[str, int] = {}
-    work: list[SideLayer] = []
-    where: list[int] = []
-    for layer in layers:
-        keys = () if layer.index is not None else layer.keys(strict=options.profile == "strict")
-        known = [places[key] for key in keys if key in places]
-        where.append(known[0] if known else len(work))
-        if not known and layer.index is None:
-            work.append(layer)
-        places.update(dict.fromkeys(keys, where[-1]))
+    work, where = distinct(layers, strict=options.profile == "strict")
     reports = read_layers(
         [layer.source for layer in work if layer.source is not None],
         engine,
@@ -55,3 +46,21 @@ def tables_of(
         layer.index.as_layer() if layer.index is not None else read[number]
         for layer, number in zip(layers, where, strict=True)
     ]
+
+
+def distinct(layers: Sequence[SideLayer], *, strict: bool) -> tuple[list[SideLayer], list[int]]:
+    """Find out which layers have to be read, each once, and which of those each layer is.
+
+    What an index was given of is not read; its number means nothing.
+    """
+    places: dict[str, int] = {}
+    work: list[SideLayer] = []
+    where: list[int] = []
+    for layer in layers:
+        keys = () if layer.index is not None else layer.keys(strict=strict)
+        known = [places[key] for key in keys if key in places]
+        where.append(known[0] if known else len(work))
+        if not known and layer.index is None:
+            work.append(layer)
+        places.update(dict.fromkeys(keys, where[-1]))
+    return work, where

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.tar_splice import TarSplice
-from ocifast.engine.plan import BLOCK_SLOT_BYTES, CAPACITY, SMALL_BYTES, Job
+from ocifast.engine.plan import BLOCK_SLOT_BYTES, CAPACITY, Job, encoder_threads
 from ocifast.errors import DigestMismatch
 from ocifast.ops.progress import LayerAdvanced, LayerFinished, LayerStarted, Planned
 from ocifast.ops.proven_stream import ProvenStream, SpooledStream
@@ -174,12 +174,9 @@ class SpliceRun:
         return ProvenStream(open_(), (offset, size), stream.digest, self._limits, self._profile)
 
     def _threads(self, size: int, total: int) -> int:
-        """Threads of a layer's encoder: its share of the cores four times over."""
-        workers = self._engine.workers
-        if workers == 0 or total < SMALL_BYTES:
-            return 0
+        """Threads of a layer's encoder, no more than it has blocks."""
         blocks = -(-size // BLOCK_SLOT_BYTES)
-        return min(workers, blocks, max(1, -(-4 * workers * size // max(total, 1))))
+        return min(blocks, encoder_threads(self._engine.workers, size, total))
 
     def _made(self, outcome: Outcome, blob: PendingBlob) -> SplicedLayer:
         if outcome.error is not None:

@@ -20,7 +20,7 @@ from ocifast.formats.tar import (
 )
 from ocifast.ops.changeset_rows import changeset_of
 from ocifast.ops.columns import joined, kinship_of
-from ocifast.ops.effective_tree import NO_LAYER, TreeLayer, of_layers
+from ocifast.ops.effective_tree import NO_LAYER, TreeLayer, of_layers, root_row
 from ocifast.tree.whiteout import OPAQUE_NAME
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["LayerRows", "applied", "in_tar_order", "rows_between", "with_root"]
 
 ROOT: Final = b"./"
-ROOTS: Final = frozenset({b"", b".", ROOT, b"/"})
 FIRST, SMALL, CONTENT, LINK = range(4)
 """The order of a layer: folders with whiteouts, what has no payload, payload as it comes by, and
 links behind their targets."""
@@ -156,14 +155,10 @@ def in_tar_order(layer: LayerRows, places: Array) -> LayerRows:
 
 def with_root(layer: LayerRows, layers: Sequence[EntryTable]) -> LayerRows:
     """Put the entry of the root itself in front: that of the last layer which has one."""
-    import numpy as np
-
     for table in reversed(layers):
-        array = table.array
-        short = np.flatnonzero((array["type"] == DIRECTORY) & (array["path_size"] <= 2))
-        for row in short[::-1].tolist():
-            if table[row].path in ROOTS:
-                return _put_in_front(layer, table, row)
+        row = root_row(table)
+        if row is not None:
+            return _put_in_front(layer, table, row)
     return layer
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ocifast._native.tree_merge import TreeMerge
 from ocifast._native.tree_place import MARK_THERE, Placement
 from ocifast.errors import FormatError, LimitExceeded, TreeError
-from ocifast.formats.tar import EntryTable
+from ocifast.formats.tar import FILE, HARDLINK, EntryTable
 from ocifast.ops.columns import column, kinship_of
 from ocifast.ops.unpack_pass import losses, metadata_of
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from ocifast.ops.columns import Array
     from ocifast.ops.unpack_options import UnpackOptions
 
-__all__ = ["MadeTree", "MergedTree", "check", "merged", "opaque_xattr", "place"]
+__all__ = ["MadeTree", "MergedTree", "check", "merged", "opaque_xattr", "place", "refuse_dangling"]
 
 ROWS: Final = 4096
 """Rows that a thread places at a time: whole folders, but for the first and the last of them."""
-CHARACTER, BLOCK, LINK = b"341"
+CHARACTER, BLOCK = b"34"
 THREADS: Final = 2
 """Renames between folders take turns in the kernel; more threads only wait longer."""
 
@@ -108,12 +108,19 @@ def check(tree: MergedTree, options: UnpackOptions) -> None:
         for row in np.flatnonzero((kinds == BLOCK) | (kinds == CHARACTER)).tolist()[:1]:
             name = os.fsdecode(tree.table[row].path)
             raise TreeError(name, "it is a device, and devices are refused")
-    links = np.flatnonzero(kinds == LINK)
+    refuse_dangling(tree.table, "it is a hard link to what is not there")
+
+
+def refuse_dangling(table: EntryTable, reason: str) -> None:
+    """Refuse a hard link whose target is no name of the table. Raises TreeError."""
+    import numpy as np
+
+    kinds = table.array["type"]
+    links = np.flatnonzero(kinds == HARDLINK)
     if len(links):
-        inodes = kinship_of(tree.table).inodes[links]
-        for row in links[tree.table.array["type"][inodes] == LINK].tolist()[:1]:
-            name = os.fsdecode(tree.table[row].path)
-            raise TreeError(name, "it is a hard link to what is not there")
+        inodes = kinship_of(table).inodes[links]
+        for row in links[kinds[inodes] == HARDLINK].tolist()[:1]:
+            raise TreeError(os.fsdecode(table[row].path), reason)
 
 
 def place(
@@ -136,11 +143,11 @@ def place(
         marks=tree.marks,
         opaque=opaque_xattr(options),
     )
-    own = metadata_of(options.spec()["metadata"])
+    own = metadata_of(options.metadata)
     every = [own]
 
     def some(first: int) -> None:
-        metadata = metadata_of(options.spec()["metadata"])
+        metadata = metadata_of(options.metadata)
         every.append(metadata)
         placement.rest(metadata, first, first + ROWS)
 
@@ -167,7 +174,7 @@ def place(
 
 def _size(table: EntryTable) -> int:
     array = table.array
-    return int(array["size"][array["type"] == ord("0")].sum())
+    return int(array["size"][array["type"] == FILE].sum())
 
 
 def lost_of(every: Sequence[Metadata], table: EntryTable) -> list[str]:

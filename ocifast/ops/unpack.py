@@ -18,13 +18,14 @@ from ocifast.engine.plan import BLOCK_SLOT_BYTES
 from ocifast.errors import StoreError, UnsupportedError
 from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import SideLayer, open_side
-from ocifast.ops.hash import iter_layers
+from ocifast.ops.effective_tree import root_row
 from ocifast.ops.kept_tree import kept
+from ocifast.ops.layer_index import read_layers
 from ocifast.ops.overlay_tree import overlaid
 from ocifast.ops.source import open_source
 from ocifast.ops.staging import Staging
 from ocifast.ops.tree_on_disk import MadeTree, merged, named_loss, place
-from ocifast.ops.unpack_options import UnpackOptions
+from ocifast.ops.unpack_options import UnpackOptions, mapped
 from ocifast.ops.unpack_pass import TREE, metadata_of
 from ocifast.ops.unpacking import UnpackReport
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ocifast.ops.diff_side import Given
     from ocifast.ops.progress import Progress
     from ocifast.ops.source import Source
-    from ocifast.ops.unpack_options import IdRange
 
 __all__ = ["unpack"]
 
@@ -119,7 +119,7 @@ def _name(source: Source, number: int) -> str:
 
 
 class Unpacking:
-    """Layers on their way into a staging folder; what `iter_layers` does also (`Also`)."""
+    """Layers on their way into a staging folder; what `read_layers` does also (`Also`)."""
 
     task = TASK
 
@@ -130,12 +130,13 @@ class Unpacking:
         self._contents = [staging.folder(f"layer-{number}") for number in range(len(layers))]
         self._threaded = sum(map(_stored_bytes, layers)) > THREADED_BYTES
 
-    def spec(self, index: int) -> dict[str, Any]:
+    def spec(self, index: int) -> dict[str, Any]:  # noqa: ARG002 - the same for all
         """Give what the pass over a layer has to know."""
-        diff_id = self._layers[index].diff_id
-        promised = None if diff_id is None else str(diff_id)
-        more = {"diff_id": promised, "threaded": self._threaded, "path": self._staging.path}
-        return {**self._options.spec(), **more}
+        return {
+            "metadata": self._options.metadata,
+            "threaded": self._threaded,
+            "path": self._staging.path,
+        }
 
     def open(self, index: int) -> int:
         """Give the folder for the contents of a layer's files."""
@@ -143,23 +144,17 @@ class Unpacking:
 
     def read(self, engine: Engine, tell: Progress | None) -> list[LayerReport]:
         """Read, prove and write out all layers; raises the first failure."""
-        found: dict[int, LayerReport] = {}
-        results = iter_layers(
+        return read_layers(
             [layer.source for layer in self._layers],  # type: ignore[misc]
             engine,
             profile=self._options.profile,
             limits=self._options.limits,
             expected=[layer.descriptor for layer in self._layers],
-            table=True,
+            diff_ids=[layer.diff_id for layer in self._layers],
+            contents=False,
             tell=tell,
             also=self,
         )
-        with contextlib.closing(results):
-            for number, report in results:
-                if isinstance(report, BaseException):
-                    raise report
-                found[number] = report
-        return [found[number] for number in range(len(self._layers))]
 
     def make(self, reports: list[LayerReport]) -> MadeTree:
         """Make the tree of layers that are proven."""
@@ -179,22 +174,18 @@ class Unpacking:
         """Give the root the metadata of the uppermost entry of it, or those of a new folder."""
         for report in reversed(reports):
             assert report.table is not None
-            row = root_row(report)
+            row = root_row(report.table)
             if row is not None:
                 _, rows, heap = report.table.to_buffers()
-                metadata = metadata_of(self._options.spec()["metadata"])
+                metadata = metadata_of(self._options.metadata)
                 set_metadata(self._staging.root, rows, heap, row, metadata)
                 return
         if not self._staging.in_place:
             os.fchmod(self._staging.root, DEFAULT_MODE)
-            uids, gids = self._options.uid_map, self._options.gid_map
-            if uids or gids:
-                os.fchown(self._staging.root, _owner(uids), _owner(gids))
-
-
-def _owner(ranges: Sequence[IdRange]) -> int:
-    """Give what id 0 becomes; -1, which changes nothing, where it becomes none."""
-    return next((host - first for first, host, size in ranges if first <= 0 < first + size), -1)
+            maps = self._options.uid_map, self._options.gid_map
+            owner = [mapped(0, ranges) for ranges in maps]
+            if owner != [None, None]:  # -1 leaves one as it is
+                os.fchown(self._staging.root, *(-1 if each is None else each for each in owner))
 
 
 def _stored_bytes(layer: SideLayer) -> int:
@@ -203,24 +194,6 @@ def _stored_bytes(layer: SideLayer) -> int:
         return layer.descriptor.size
     opened = open_source(layer.source) if layer.source is not None else None
     return THREADED_BYTES + 1 if opened is None or opened.size is None else opened.size
-
-
-def root_row(report: LayerReport) -> int | None:
-    """Find the last entry of the root in a layer: one whose path has no name in it."""
-    import numpy as np
-
-    assert report.table is not None
-    array, heap = report.table.array, np.frombuffer(report.table.heap, dtype=np.uint8)
-    folders = np.flatnonzero((array["type"] == ord("5")) & (array["path_size"] > 0))
-    first = array["path_offset"][folders]
-    last = heap[first + array["path_size"][folders] - 1]
-    above = heap[np.maximum(first + array["path_size"][folders], 2) - 2]
-    alike = [np.isin(each, (ord("."), ord("/"))) for each in (heap[first], last, above)]
-    found: list[int] = folders[np.all(alike, axis=0)].tolist()
-    for row in reversed(found):
-        if all(name in {b"", b"."} for name in report.table[row].path.split(b"/")):
-            return row
-    return None
 
 
 def _findings(reports: Sequence[LayerReport]) -> list[str]:

@@ -5,15 +5,17 @@ Values; nothing is opened. Invariant: options that contradict each other are ref
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ocifast.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ocifast.limits import Profile
 
-__all__ = ["DEVICES", "Devices", "IdRange", "UnpackOptions"]
+__all__ = ["DEVICES", "Devices", "IdRange", "UnpackOptions", "mapped"]
 
 Devices: TypeAlias = Literal["create", "record", "deny"]
 IdRange: TypeAlias = "tuple[int, int, int]"
@@ -79,16 +81,25 @@ class UnpackOptions:
             return "deny"
         return "record" if self.rootless else "create"
 
-    def spec(self) -> dict[str, Any]:
-        """Give what workers need, as JSON can carry it."""
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """How metadata is set, as JSON can carry it to a worker."""
         return {
-            "limits": asdict(self.limits),
-            "profile": self.profile,
-            "table": True,
-            "metadata": {
-                "uid_map": [list(each) for each in self.uid_map],
-                "gid_map": [list(each) for each in self.gid_map],
-                "rootless": self.rootless,
-                "overlay": self.overlay,
-            },
+            "uid_map": [list(each) for each in self.uid_map],
+            "gid_map": [list(each) for each in self.gid_map],
+            "rootless": self.rootless,
+            "overlay": self.overlay,
         }
+
+
+def mapped(number: int, ranges: Iterable[IdRange]) -> int | None:
+    """Give the id on the host; None for one that no range has.
+
+    Example:
+        >>> mapped(5, [(0, 1000, 1), (1, 100000, 65536)]), mapped(1, [(0, 1000, 1)])
+        (100004, None)
+    """
+    for container, host, size in ranges:
+        if container <= number < container + size:
+            return host + number - container
+    return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ocifast._native.tar_files import FileCutter, FileWriter
 from ocifast._native.tree_meta import Metadata
-from ocifast.errors import DiffIdMismatch, TreeError
+from ocifast.errors import TreeError
 from ocifast.formats.tar import EntryTable
 from ocifast.layer import Finding
 from ocifast.ops.file_sink import FileSink
@@ -40,15 +40,14 @@ LOSSES: Final = (
 class UnpackPass(HashPass):
     """Verify one layer and write its files; `source` is (what to read, the folder of files).
 
-    Besides what `HashPass` takes, the spec has ``diff_id`` (or None), ``metadata``, ``threaded``,
-    and ``path``: what the tree will be called, for errors. Both descriptors are closed here.
+    Besides what `HashPass` takes, the spec has ``metadata``, ``threaded``, and ``path``: what the
+    tree will be called, for errors. Both descriptors are closed here.
     """
 
     def __init__(
         self, spec: Mapping[str, Any], source: tuple[int | Reader, int], arena: Arena
     ) -> None:
         reader, self._folder = source
-        self._diff_id: str | None = spec["diff_id"]
         self._path: str = spec["path"]
         self._sink: FileSink | None = None
         try:
@@ -107,22 +106,8 @@ class UnpackPass(HashPass):
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
         """Give the report on what was read; its table says what the files are."""
-        descriptors: list[int] = []
-        try:
-            payload, descriptors = super().result()
-            self._check_diff_id(payload["diff_id"])
-        except BaseException:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            raise
-        else:
-            return payload, descriptors
-        finally:
-            self._close()
-
-    def _check_diff_id(self, diff_id: str) -> None:
-        if self._diff_id is not None and diff_id != self._diff_id:
-            raise DiffIdMismatch(self._diff_id, diff_id)
+        self._close()
+        return super().result()
 
     def abandon(self) -> bool:
         """Give everything back; False while a lane is still being hashed by another worker."""

@@ -215,7 +215,7 @@ def test_history_and_diff_ids_are_in_step(source, tmp_path) -> None:
 
 def test_the_bytes_do_not_depend_on_workers_or_on_where_tars_wait(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("ocifast.engine.SMALL_BYTES", 0)
-    monkeypatch.setattr("ocifast.ops.splice_run.SMALL_BYTES", 0)
+    monkeypatch.setattr("ocifast.engine.plan.SMALL_BYTES", 0)
     noise = os.urandom(3_000_000)
     source = write_source(
         tmp_path / "in",
