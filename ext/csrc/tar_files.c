@@ -1,55 +1,55 @@
-/* Which bytes of a piece are whose, and their way to disk. */
+/* Which bytes of a piece are whose. */
 #include "tar_files.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tar_internal.h"
 
 enum { NO_FILE = OCF_FLAG_WHITEOUT | OCF_FLAG_OPAQUE | OCF_FLAG_AUFS };
-enum { NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC };
-
-void ocf_number_name(uint64_t number, char *name)
-{
-    size_t digits = 1;
-    while (digits < 16 && number >> (4 * digits))
-        digits++;
-    name[digits] = 0;
-    while (digits--) {
-        name[digits] = "0123456789abcdef"[number & 15];
-        number >>= 4;
-    }
-}
-
-/* ---- the cut ---- */
 
 void ocf_files_cutter_free(ocf_files_cutter *c)
 {
+    ocf_home_finder_free(&c->finder);
     free(c->parts.data);
     memset(&c->parts, 0, sizeof c->parts);
 }
 
-static int put(ocf_files_cutter *c, const ocf_tar_row *row, uint64_t place, uint64_t at, uint64_t size, int flags)
+/* The first part of a file says where it is to lie. What is in no folder is of the root, which is there
+ * before anything is placed. */
+static int put_begin(ocf_files_cutter *c, ocf_file_part *part, const uint8_t *path)
 {
-    ocf_file_part part = {c->next, place, at, size, (uint64_t)flags, *row};
-    if (!c->is_open)
-        part.flags |= OCF_PART_BEGIN;
+    size_t base = ocf_path_base(path, part->row.path_size);
+    uint32_t homes = c->finder.count;
+    part->flags |= OCF_PART_BEGIN;
+    if (base)
+        OCF_TRY(ocf_home_find(&c->finder, path, base, &part->home));
+    if (c->finder.count != homes)
+        part->flags |= OCF_PART_HOME;
     c->is_open = 1;
-    return ocf_bytes_append(&c->parts, &part, sizeof part);
+    OCF_TRY(ocf_bytes_append(&c->parts, part, sizeof *part));
+    return ocf_bytes_append(&c->parts, path, part->row.path_size);
+}
+
+static int put(ocf_files_cutter *c, const ocf_tar_row *row, const uint8_t *heap, ocf_file_part part)
+{
+    part.number = c->next;
+    part.home = OCF_NO_HOME;
+    part.row = *row;
+    return c->is_open ? ocf_bytes_append(&c->parts, &part, sizeof part)
+                      : put_begin(c, &part, heap + row->path_offset);
 }
 
 /* Payload of a sparse file: the regions of its map run together. */
-static int cut_sparse(ocf_files_cutter *c, const ocf_tar_row *row, const uint8_t *map, uint64_t at, uint64_t size)
+static int cut_sparse(ocf_files_cutter *c, const ocf_tar_row *row, const uint8_t *heap, uint64_t at, uint64_t size)
 {
+    const uint8_t *map = heap + row->sparse_offset;
     uint64_t region[2];
     while (size && c->region < row->sparse_regions) {
         memcpy(region, map + 16 * (size_t)c->region, sizeof region);
         uint64_t left = region[1] - c->filled, some = left < size ? left : size;
         if (some)
-            OCF_TRY(put(c, row, region[0] + c->filled, at, some, 0));
+            OCF_TRY(put(c, row, heap, (ocf_file_part){.place = region[0] + c->filled, .at = at, .size = some}));
         at += some;
         size -= some;
         c->filled = some == left ? 0 : c->filled + some;
@@ -72,13 +72,14 @@ static int cut_file(ocf_files_cutter *c, const ocf_tar_row *row, const uint8_t *
     uint64_t left = row->stored_size - c->taken, some = left < room ? left : room, place = c->taken;
     *ends = some == left;
     c->taken += some;
+    ocf_file_part part = {.place = place, .at = at, .size = some};
     if (row->flags & OCF_FLAG_SPARSE) {
-        OCF_TRY(cut_sparse(c, row, heap + row->sparse_offset, at, some));
-        if (*ends)
-            OCF_TRY(put(c, row, 0, 0, 0, OCF_PART_END));
-    } else {
-        OCF_TRY(put(c, row, place, at, some, *ends ? OCF_PART_END : 0));
+        OCF_TRY(cut_sparse(c, row, heap, at, some));
+        part = (ocf_file_part){0};
     }
+    part.flags = *ends ? OCF_PART_END : 0;
+    if (*ends || part.size)
+        OCF_TRY(put(c, row, heap, part));
     return *ends ? cut_end(c, row, heap) : OCF_OK;
 }
 
@@ -101,72 +102,6 @@ int ocf_files_cut(ocf_files_cutter *c, size_t size, uint64_t base, const uint8_t
         OCF_TRY(cut_file(c, &row, heap, skip, size - skip, &ends));
         if (!ends)
             break;
-    }
-    return OCF_OK;
-}
-
-/* ---- the write ---- */
-
-static int failed(ocf_files_writer *w, int error)
-{
-    w->error = error;
-    return OCF_REFUSED;
-}
-
-static int begin(ocf_files_writer *w, const ocf_file_part *part)
-{
-    char name[OCF_NUMBER_NAME];
-    ocf_number_name(part->number, name);
-    w->file = openat(w->folder, name, NEW_FILE, part->row.mode & 0777);
-    return w->file < 0 ? failed(w, errno) : OCF_OK;
-}
-
-static int write_all(ocf_files_writer *w, const uint8_t *data, uint64_t size, uint64_t place)
-{
-    while (size) {
-        ssize_t count = pwrite(w->file, data, size, (off_t)place);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return failed(w, errno);
-        data += count;
-        place += (uint64_t)count;
-        size -= (uint64_t)count;
-        w->written += (uint64_t)count;
-    }
-    return OCF_OK;
-}
-
-static int end(ocf_files_writer *w, const ocf_file_part *part, const uint8_t *xattrs)
-{
-    ocf_made made = {w->file, -1, NULL, part->row.mode & 0777, 1};
-    if (part->row.flags & OCF_FLAG_SPARSE && ftruncate(w->file, (off_t)part->row.size))
-        return failed(w, errno);
-    w->meta->number = part->number;
-    if (ocf_meta_set(w->meta, &made, &part->row, xattrs) != OCF_OK)
-        return failed(w, w->meta->error);
-    int file = w->file;
-    w->file = -1;
-    return close(file) ? failed(w, errno) : OCF_OK;
-}
-
-int ocf_files_write(ocf_files_writer *w, const uint8_t *parts, size_t parts_size, const uint8_t *piece,
-                    size_t piece_size)
-{
-    ocf_file_part part;
-    for (size_t at = 0; at < parts_size;) {
-        memcpy(&part, parts + at, sizeof part);
-        at += sizeof part;
-        w->number = part.number;
-        if (part.at > piece_size || part.size > piece_size - part.at)
-            return failed(w, EINVAL);
-        if (part.flags & OCF_PART_BEGIN)
-            OCF_TRY(begin(w, &part));
-        OCF_TRY(write_all(w, piece + part.at, part.size, part.place));
-        if (part.flags & OCF_PART_END) {
-            OCF_TRY(end(w, &part, parts + at));
-            at += part.row.xattr_size;
-        }
     }
     return OCF_OK;
 }

@@ -39,8 +39,7 @@ void ocf_parents_free(ocf_parents *p)
     memset(&p->path, 0, sizeof p->path);
 }
 
-/* A component as a string; what would lead out of the folder it is looked up in is refused. */
-static int component(const uint8_t *text, size_t size, char *name)
+int ocf_path_component(const uint8_t *text, size_t size, char *name)
 {
     if (size == 0 || size > NAME_MAX || memchr(text, 0, size))
         return 0;
@@ -52,7 +51,7 @@ static int component(const uint8_t *text, size_t size, char *name)
 static int push(ocf_parents *p, const uint8_t *text, size_t size)
 {
     char name[NAME_MAX + 1];
-    if (!component(text, size, name))
+    if (!ocf_path_component(text, size, name))
         return failed(p, OCF_TREE_PATH);
     int above = p->levels ? p->folders[p->levels - 1] : p->root;
     int fd = openat(above, name, FOLDER_FLAGS);
@@ -106,7 +105,7 @@ int ocf_parents_locate(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *r
     base = ocf_path_base(path, size);
     OCF_TRY(reach(p, path, base));
     *folder = p->levels ? p->folders[p->levels - 1] : p->root;
-    return component(path + base, size - base, name) ? OCF_OK : failed(p, OCF_TREE_PATH);
+    return ocf_path_component(path + base, size - base, name) ? OCF_OK : failed(p, OCF_TREE_PATH);
 }
 
 static int check(ocf_parents *p, const ocf_tar_row *row, const struct stat *s)

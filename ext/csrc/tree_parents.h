@@ -46,5 +46,7 @@ int ocf_parents_look(ocf_parents *p, const uint8_t *heap, const ocf_tar_row *row
 
 /* Where the own name begins in a path that has no slash at its end. */
 size_t ocf_path_base(const uint8_t *path, size_t size);
+/* A component as a string, NAME_MAX + 1 bytes; 0 for what would lead out of the folder it is looked up in. */
+int ocf_path_component(const uint8_t *text, size_t size, char *name);
 
 #endif

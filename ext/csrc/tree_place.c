@@ -12,7 +12,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "tar_files.h"
 #include "tar_internal.h"
 
 enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK };
@@ -31,30 +30,32 @@ void ocf_placer_init(ocf_placer *p, const ocf_placing *what, ocf_meta *meta)
     p->meta = meta;
     ocf_parents_init(&p->parents, what->root);
     ocf_parents_init(&p->targets, what->root);
+    p->home.fd = -1;
 }
 
 void ocf_placer_free(ocf_placer *p)
 {
     ocf_parents_free(&p->parents);
     ocf_parents_free(&p->targets);
+    ocf_home_close(&p->home);
 }
 
 static int locate(ocf_placer *p, ocf_parents *parents, const ocf_tar_row *row, char *name, int *folder)
 {
-    int status = ocf_parents_locate(parents, p->what->heap, row, name, folder);
+    int status = ocf_parents_locate(parents, p->what->tree.heap, row, name, folder);
     return status == OCF_REFUSED ? failed(p, parents->error) : status;
 }
 
 static int set_metadata(ocf_placer *p, const ocf_made *made, const ocf_tar_row *row)
 {
     p->meta->number = p->index;
-    int status = ocf_meta_set(p->meta, made, row, p->what->heap + row->xattr_offset);
+    int status = ocf_meta_set(p->meta, made, row, p->what->tree.heap + row->xattr_offset);
     return status == OCF_REFUSED ? failed(p, p->meta->error) : status;
 }
 
 static int is_marked(const ocf_placer *p, int marks)
 {
-    return p->what->marks && p->what->marks[p->index] & marks;
+    return p->what->tree.marks && p->what->tree.marks[p->index] & marks;
 }
 
 static int is_there(const ocf_placer *p)
@@ -64,26 +65,52 @@ static int is_there(const ocf_placer *p)
 
 /* ---- folders ---- */
 
+/* Whether a file system cannot promise in one step that a rename replaces nothing. */
+static int cannot_promise(int error)
+{
+    return error == EINVAL || error == ENOSYS;
+}
+
+/* A home becomes the folder; 0 when none does. */
+static int move_home(ocf_placer *p, int folder, const char *name, int *moved)
+{
+    char home[OCF_NUMBER_NAME];
+    const ocf_made_folder *f = &p->what->folders[p->index];
+    *moved = 0;
+    if (f->home == OCF_NO_HOME)
+        return OCF_OK;
+    ocf_contents *contents = &p->what->contents[f->layer];
+    ocf_home_name(f->home, home);
+    *moved = renameat2(contents->folder, home, folder, name, RENAME_NOREPLACE) == 0;
+    if (!*moved && !cannot_promise(errno))
+        return failed(p, errno);
+    if (!*moved)
+        contents->home[f->home].folder = OCF_NO_FOLDER;
+    return OCF_OK;
+}
+
 static int make_folder(ocf_placer *p, const ocf_tar_row *row)
 {
     char name[NAME_MAX + 1];
     struct stat s;
-    int folder;
+    int folder, moved;
     OCF_TRY(locate(p, &p->parents, row, name, &folder));
-    if (mkdirat(folder, name, 0700) && !(errno == EEXIST && is_marked(p, OCF_MARK_THERE | OCF_MARK_STAYS)))
+    OCF_TRY(move_home(p, folder, name, &moved));
+    if (!moved && mkdirat(folder, name, 0700) && !(errno == EEXIST && is_marked(p, OCF_MARK_THERE | OCF_MARK_STAYS)))
         return failed(p, errno);
     if (fstatat(folder, name, &s, AT_SYMLINK_NOFOLLOW))
         return failed(p, errno);
     if (!S_ISDIR(s.st_mode))
         return failed(p, ENOTDIR);
-    p->what->folders[p->index] = (ocf_inode){s.st_dev, s.st_ino};
+    p->what->folders[p->index].dev = s.st_dev;
+    p->what->folders[p->index].ino = s.st_ino;
     return OCF_OK;
 }
 
 int ocf_place_folders(ocf_placer *p)
 {
-    for (p->index = 0; p->index < p->what->count; p->index++) {
-        ocf_tar_row row = ocf_row_at(p->what->rows, p->index);
+    for (p->index = 0; p->index < p->what->tree.count; p->index++) {
+        ocf_tar_row row = ocf_row_at(p->what->tree.rows, p->index);
         if (row.type == '5' && !is_marked(p, OCF_MARK_NOT))
             OCF_TRY(make_folder(p, &row));
     }
@@ -99,7 +126,7 @@ static int open_folder(ocf_placer *p, const ocf_tar_row *row, int *fd)
     *fd = openat(folder, name, FOLDER_FLAGS);
     if (*fd < 0)
         return failed(p, errno);
-    const ocf_inode *made = &p->what->folders[p->index];
+    const ocf_made_folder *made = &p->what->folders[p->index];
     if (fstat(*fd, &s) == 0 && s.st_dev == made->dev && s.st_ino == made->ino)
         return OCF_OK;
     close(*fd);
@@ -124,7 +151,7 @@ static int finish_folder(ocf_placer *p, const ocf_tar_row *row)
     int fd, opaque = is_marked(p, OCF_MARK_OPAQUE);
     OCF_TRY(open_folder(p, row, &fd));
     /* over what is there, a folder may have inherited a set-gid bit */
-    ocf_made made = {fd, -1, NULL, p->what->marks ? OCF_MODE_UNKNOWN : 0700, 0};
+    ocf_made made = {fd, -1, NULL, p->what->tree.marks ? OCF_MODE_UNKNOWN : 0700, 0};
     int status = is_marked(p, OCF_MARK_STAYS) ? drop_xattrs(p, fd) : OCF_OK;
     if (status == OCF_OK && opaque && fsetxattr(fd, p->what->opaque, "y", 1, 0))
         status = failed(p, errno);
@@ -137,8 +164,8 @@ static int finish_folder(ocf_placer *p, const ocf_tar_row *row)
 /* From the end: what is below a folder is done before it, so nothing changes its time any more. */
 int ocf_place_metadata(ocf_placer *p)
 {
-    for (p->index = p->what->count; p->index-- > 0;) {
-        ocf_tar_row row = ocf_row_at(p->what->rows, p->index);
+    for (p->index = p->what->tree.count; p->index-- > 0;) {
+        ocf_tar_row row = ocf_row_at(p->what->tree.rows, p->index);
         if (row.type == '5' && !is_marked(p, OCF_MARK_THERE | OCF_MARK_NOT))
             OCF_TRY(finish_folder(p, &row));
     }
@@ -147,21 +174,50 @@ int ocf_place_metadata(ocf_placer *p)
 
 /* ---- files, links, devices ---- */
 
+static ocf_home *home_of(const ocf_placer *p)
+{
+    return ocf_home_of(&p->what->tree, p->what->contents, p->what->layers, p->index);
+}
+
+/* A file whose home became its folder. */
+static int is_placed(const ocf_placer *p)
+{
+    const ocf_home *home = home_of(p);
+    return home && home->folder != OCF_NO_FOLDER;
+}
+
+/* Where contents lie: a folder of ours, and a name in it. */
+static int find_contents(ocf_placer *p, int *folder, char *name)
+{
+    ocf_source source;
+    memcpy(&source, p->what->tree.source + p->index * sizeof source, sizeof source);
+    if (source.layer >= p->what->layers)
+        return failed(p, EINVAL);
+    const ocf_contents *contents = &p->what->contents[source.layer];
+    const ocf_home *home = home_of(p);
+    *folder = contents->folder;
+    ocf_number_name(source.row, name);
+    if (!home)
+        return OCF_OK;
+    int error = ocf_home_open(&p->home, contents->folder, (uint32_t)(home - contents->home));
+    if (error)
+        return failed(p, error);
+    *folder = p->home.fd;
+    ocf_tar_row made = ocf_row_at(contents->rows, source.row);
+    return ocf_own_name(contents->heap + made.path_offset, made.path_size, name) ? OCF_OK : failed(p, EINVAL);
+}
+
 static int place_file(ocf_placer *p, int folder, const char *name)
 {
-    uint32_t source[2];
-    char number[OCF_NUMBER_NAME];
-    memcpy(source, p->what->source + p->index * sizeof source, sizeof source);
-    if (source[0] >= p->what->layers)
-        return failed(p, EINVAL);
-    ocf_number_name(source[1], number);
-    int contents = p->what->contents[source[0]];
-    if (renameat2(contents, number, folder, name, RENAME_NOREPLACE) == 0)
+    char lies_as[NAME_MAX + 1];
+    int lies_in;
+    OCF_TRY(find_contents(p, &lies_in, lies_as));
+    if (renameat2(lies_in, lies_as, folder, name, RENAME_NOREPLACE) == 0)
         return OCF_OK;
-    if (errno != EINVAL && errno != ENOSYS)
+    if (!cannot_promise(errno))
         return failed(p, errno);
-    /* file systems that cannot promise it in one step; a link replaces nothing either */
-    if (linkat(contents, number, folder, name, 0) || unlinkat(contents, number, 0))
+    /* a link replaces nothing either */
+    if (linkat(lies_in, lies_as, folder, name, 0) || unlinkat(lies_in, lies_as, 0))
         return failed(p, errno);
     return OCF_OK;
 }
@@ -169,7 +225,7 @@ static int place_file(ocf_placer *p, int folder, const char *name)
 static int place_symlink(ocf_placer *p, const ocf_tar_row *row, int folder, const char *name)
 {
     char target[PATH_MAX];
-    const uint8_t *text = p->what->heap + row->link_offset;
+    const uint8_t *text = p->what->tree.heap + row->link_offset;
     if (row->link_size >= sizeof target)
         return failed(p, ENAMETOOLONG);
     memcpy(target, text, row->link_size);
@@ -227,8 +283,10 @@ static int place_one(ocf_placer *p, const ocf_tar_row *row)
 int ocf_place_rest(ocf_placer *p, size_t first, size_t last)
 {
     for (p->index = first; p->index < last; p->index++) {
-        ocf_tar_row row = ocf_row_at(p->what->rows, p->index);
-        if (row.type != '5' && row.type != '1' && !is_marked(p, OCF_MARK_THERE | OCF_MARK_HIDES))
+        ocf_tar_row row = ocf_row_at(p->what->tree.rows, p->index);
+        if (row.type == '5' || row.type == '1' || is_marked(p, OCF_MARK_THERE | OCF_MARK_HIDES))
+            continue;
+        if (row.type != '0' || !is_placed(p))
             OCF_TRY(place_one(p, &row));
     }
     return OCF_OK;
@@ -275,8 +333,8 @@ static int place_whiteout(ocf_placer *p, const ocf_tar_row *row)
 
 int ocf_place_links(ocf_placer *p)
 {
-    for (p->index = 0; p->index < p->what->count; p->index++) {
-        ocf_tar_row row = ocf_row_at(p->what->rows, p->index);
+    for (p->index = 0; p->index < p->what->tree.count; p->index++) {
+        ocf_tar_row row = ocf_row_at(p->what->tree.rows, p->index);
         if (is_marked(p, OCF_MARK_HIDES))
             OCF_TRY(place_whiteout(p, &row));
         else if (row.type == '1' && !is_there(p))
@@ -293,7 +351,7 @@ int ocf_place_holds(ocf_placer *p, const uint8_t *which, size_t count, int into)
         int folder;
         memcpy(&index, which + i * sizeof index, sizeof index);
         p->index = index;
-        ocf_tar_row row = ocf_row_at(p->what->rows, index);
+        ocf_tar_row row = ocf_row_at(p->what->tree.rows, index);
         OCF_TRY(locate(p, &p->parents, &row, name, &folder));
         ocf_number_name(index, number);
         if (linkat(folder, name, into, number, 0))
@@ -310,7 +368,7 @@ int ocf_place_removals(ocf_placer *p, const uint8_t *which, size_t count)
         int folder;
         memcpy(&index, which + i * sizeof index, sizeof index);
         p->index = index;
-        ocf_tar_row row = ocf_row_at(p->what->rows, index);
+        ocf_tar_row row = ocf_row_at(p->what->tree.rows, index);
         OCF_TRY(locate(p, &p->parents, &row, name, &folder));
         if (unlinkat(folder, name, row.type == '5' ? AT_REMOVEDIR : 0))
             return failed(p, errno);

@@ -1,12 +1,13 @@
-/* A tree on disk from the table of one (tree_merge.h), contents of whose files lie in numbered files.
- * No Python.
+/* A tree on disk from the table of one (tree_merge.h), contents of whose files lie in homes
+ * (file_homes.h). No Python.
  *
  * The table's paths have real folders in them and nothing else, so no link is ever followed: folders
  * are reached component by component from the root's descriptor, names are made where nothing may be
  * before (renameat2 with NOREPLACE, linkat, symlinkat, mknodat). Steps, each over all of the table:
- * folders; then everything else but hard links, whose rows may be shared out among threads, each with
- * an ocf_placer of its own; then hard links, and whiteouts for overlayfs; then the metadata of folders, deepest first, each held
- * against the (dev, inode) it was made with (P11).
+ * folders, which homes may become, files and all; then everything else but hard links, whose rows may be
+ * shared out among threads, each with an ocf_placer of its own; then hard links, and whiteouts for
+ * overlayfs; then the metadata of folders, deepest first, each held against the (dev, inode) it was made
+ * with (P11).
  *
  * Rows and heap have passed ocf_tar_check_table and are borrowed, as are descriptors. Return codes:
  * OCF_OK, OCF_NO_MEMORY, OCF_REFUSED with .error (an errno or a reason of here, tree_meta.h or
@@ -15,6 +16,7 @@
 #ifndef OCF_TREE_PLACE_H
 #define OCF_TREE_PLACE_H
 
+#include "tree_homes.h"
 #include "tree_meta.h"
 #include "tree_parents.h"
 
@@ -24,24 +26,11 @@ enum { /* reasons that are no errno */
     OCF_PLACE_LINK = -203     /* a hard link to what is not there */
 };
 enum { OCF_DEVICES_CREATE, OCF_DEVICES_RECORD, OCF_DEVICES_DENY };
-enum { /* .marks, a byte a row */
-    OCF_MARK_THERE = 1,   /* it is there already, and stays */
-    OCF_MARK_OPAQUE = 2,  /* a folder that hides those below, as overlayfs writes it */
-    OCF_MARK_HIDES = 4,   /* a whiteout that becomes one of overlayfs, a device 0:0 */
-    OCF_MARK_STAYS = 8,   /* a folder that is there already, and gets other metadata */
-    OCF_MARK_HELD = 16,   /* whatever it is, it waits among the contents, metadata and all */
-    OCF_MARK_NOT = 32     /* a folder that is not made */
-};
-
-typedef struct { uint64_t dev, ino; } ocf_inode;
-
 typedef struct { /* what all threads share, and only read */
-    const uint8_t *rows, *heap, *marks;
-    size_t count;
-    const uint8_t *source; /* pairs of u32: layer and row there, which names the file of contents */
-    const int *contents;   /* a folder of numbered files for each layer */
+    ocf_tree_table tree;
+    ocf_contents *contents; /* of each layer */
     size_t layers;
-    ocf_inode *folders; /* of each row that is one; ours to fill */
+    ocf_made_folder *folders; /* of each row; ours to fill, once ocf_homes_plan has */
     int root, devices;
     const char *opaque; /* the xattr that says so */
 } ocf_placing;
@@ -49,6 +38,7 @@ typedef struct { /* what all threads share, and only read */
 typedef struct {
     const ocf_placing *what;
     ocf_parents parents, targets;
+    ocf_open_home home;
     ocf_meta *meta;
     uint64_t recorded; /* devices that are empty files */
     size_t index;

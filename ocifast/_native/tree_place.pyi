@@ -18,7 +18,7 @@ class Placement:
         rows: ReadableBuffer,
         heap: ReadableBuffer,
         source: ReadableBuffer,
-        contents: list[int],
+        contents: list[tuple[int, ReadableBuffer, ReadableBuffer, ReadableBuffer]],
         root: int,
         *,
         devices: Literal["create", "record", "deny"] = "create",

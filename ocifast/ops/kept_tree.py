@@ -12,7 +12,7 @@ from ocifast._native.tree_place import MARK_HELD, MARK_STAYS, MARK_THERE, Placem
 from ocifast.formats.tar import DIRECTORY, HARDLINK
 from ocifast.ops.columns import joined, kinship_of
 from ocifast.ops.effective_tree import of_folder
-from ocifast.ops.tree_on_disk import MadeTree, MergedTree, check, merged, place
+from ocifast.ops.tree_on_disk import Contents, MadeTree, MergedTree, check, merged, place
 from ocifast.ops.unpack_pass import metadata_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["kept"]
 
 def kept(
     tables: Sequence[EntryTable],
-    contents: list[int],
+    contents: Sequence[Contents],
     hold: int,
     root: int,
     options: UnpackOptions,
@@ -49,7 +49,7 @@ def kept(
     metadata = metadata_of(options.metadata)
     there.hold(metadata, held.astype(np.uint32).tobytes(), hold)
     there.remove(metadata, gone.astype(np.uint32).tobytes())
-    return place(tree, [hold, *contents], root, options, path)
+    return place(tree, [Contents(hold, rows, heap, b""), *contents], root, options, path)
 
 
 def _marks(below: EntryTable, tree: MergedTree) -> tuple[bytes, Array, Array]:

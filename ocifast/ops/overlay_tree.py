@@ -17,6 +17,7 @@ from ocifast.formats.tar import DIRECTORY, FLAG_IMPLIED, FLAG_OPAQUE, FLAG_WHITE
 from ocifast.ops.columns import joined, kinship_of
 from ocifast.ops.staging import FOLDER
 from ocifast.ops.tree_on_disk import (
+    Contents,
     MadeTree,
     MergedTree,
     merged,
@@ -38,7 +39,7 @@ DEVICE: Final = ord("3")
 
 def overlaid(
     tables: Sequence[EntryTable],
-    contents: list[int],
+    contents: Sequence[Contents],
     root: int,
     options: UnpackOptions,
     path: str,

@@ -1,4 +1,4 @@
-"""A tree made on disk: the table of what layers come to, and files of contents that wait for it.
+"""A tree made on disk: the table of what layers come to, and contents that wait for it.
 
 Invariant: nothing is made before every name of the tree is known; what is placed was proven.
 """
@@ -8,30 +8,51 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocifast._native.tree_merge import TreeMerge
 from ocifast._native.tree_place import MARK_THERE, Placement
-from ocifast.errors import FormatError, LimitExceeded, TreeError
+from ocifast.errors import FormatError, LimitExceeded, TreeError, WorkerError
 from ocifast.formats.tar import FILE, HARDLINK, EntryTable
 from ocifast.ops.columns import column, kinship_of
-from ocifast.ops.unpack_pass import losses, metadata_of
+from ocifast.ops.unpack_pass import HOMES, losses, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from _typeshed import ReadableBuffer
 
     from ocifast._native.tar import HeapBytes
     from ocifast._native.tree_meta import Metadata
     from ocifast.ops.columns import Array
     from ocifast.ops.unpack_options import UnpackOptions
 
-__all__ = ["MadeTree", "MergedTree", "check", "merged", "opaque_xattr", "place", "refuse_dangling"]
+__all__ = [
+    "Contents",
+    "MadeTree",
+    "MergedTree",
+    "check",
+    "contents_of",
+    "merged",
+    "opaque_xattr",
+    "place",
+    "refuse_dangling",
+]
 
 ROWS: Final = 4096
 """Rows that a thread places at a time: whole folders, but for the first and the last of them."""
 CHARACTER, BLOCK = b"34"
 THREADS: Final = 2
 """Renames between folders take turns in the kernel; more threads only wait longer."""
+
+
+class Contents(NamedTuple):
+    """Contents of a layer's files: the open folder they lie in, the layer's table, their homes."""
+
+    folder: int
+    rows: ReadableBuffer
+    heap: ReadableBuffer
+    homes: bytes
 
 
 @dataclass(slots=True)
@@ -56,6 +77,21 @@ class MadeTree:
     entries: int = 0
     size: int = 0
     findings: list[str] = field(default_factory=list)
+
+
+def contents_of(folder: int, table: EntryTable) -> Contents:
+    """Find what the pass over a layer has put into a folder.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    _, rows, heap = table.to_buffers()
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(HOMES, flags, dir_fd=folder), "rb") as file:
+        homes = file.read(4 * len(table) + 1)
+    if len(homes) > 4 * len(table):
+        raise WorkerError("a worker found homes for more files than the layer has")
+    return Contents(folder, rows, heap, homes)
 
 
 def merged(
@@ -124,9 +160,9 @@ def refuse_dangling(table: EntryTable, reason: str) -> None:
 
 
 def place(
-    tree: MergedTree, contents: list[int], root: int, options: UnpackOptions, path: str
+    tree: MergedTree, contents: Sequence[Contents], root: int, options: UnpackOptions, path: str
 ) -> MadeTree:
-    """Make a tree below an open folder, which is called `path`; contents are folders of files.
+    """Make a tree below an open folder, which is called `path`.
 
     Raises:
         TreeError: Something in it cannot be made, or is refused.
@@ -137,7 +173,7 @@ def place(
         rows,
         heap,
         tree.source,
-        contents,
+        list(contents),
         root,
         devices=options.device_rule,
         marks=tree.marks,

@@ -1,8 +1,8 @@
 """`unpack`: layers become a tree on disk, after every one of them is proven.
 
-Layers are read once, several at a time; contents of files go to numbered files on the way, and what
-all tables come to decides where they belong. Invariant: no name of a layer reaches the file system
-before all digests and diff_ids are right; what fails leaves nothing.
+Layers are read once, several at a time; contents of files go to a private folder on the way, and
+what all tables come to decides where they belong. Invariant: no path of a layer reaches the file
+system before all digests and diff_ids are right; what fails leaves nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ocifast.ops.layer_index import read_layers
 from ocifast.ops.overlay_tree import overlaid
 from ocifast.ops.source import open_source
 from ocifast.ops.staging import Staging
-from ocifast.ops.tree_on_disk import MadeTree, merged, named_loss, place
+from ocifast.ops.tree_on_disk import MadeTree, contents_of, merged, named_loss, place
 from ocifast.ops.unpack_options import UnpackOptions, mapped
 from ocifast.ops.unpack_pass import TREE, metadata_of
 from ocifast.ops.unpacking import UnpackReport
@@ -159,14 +159,15 @@ class Unpacking:
     def make(self, reports: list[LayerReport]) -> MadeTree:
         """Make the tree of layers that are proven."""
         tables = [report.table for report in reports if report.table is not None]
+        contents = list(map(contents_of, self._contents, tables))
         root, options, path = self._staging.root, self._options, self._staging.path
         if options.overlay:
-            return overlaid(tables, self._contents, root, options, path)
+            return overlaid(tables, contents, root, options, path)
         if options.keep:
             hold = self._staging.folder("kept")
-            made = kept(tables, self._contents, hold, root, options, path)
+            made = kept(tables, contents, hold, root, options, path)
         else:
-            made = place(merged(tables, options), self._contents, root, options, path)
+            made = place(merged(tables, options), contents, root, options, path)
         self._finish_root(reports)
         return made
 

@@ -1,8 +1,9 @@
 """The one pass over a layer that is unpacked: `HashPass`, and contents of files go to disk.
 
 A task of the engine. Each piece of tar is parsed, hashed, and what is in it of files is written to
-numbered files of a folder, with the metadata of their rows. Invariant: names of the tar play no
-part here; what is done with the files is decided when the layer is proven.
+homes in a private folder, with the metadata of their rows (`_native.tar_files`). Invariant: of the
+tar's paths the last names are used and nothing else; what is done with the files is decided when
+the layer is proven.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from ocifast._native.arena import Arena
     from ocifast.ops.source import Reader
 
-__all__ = ["TREE", "UnpackPass", "losses", "metadata_of", "process_umask"]
+__all__ = ["HOMES", "TREE", "UnpackPass", "losses", "metadata_of", "process_umask"]
 
 TREE: Final = "tree"
 """Where a finding is whose offset is the number of a row."""
+
+HOMES: Final = "homes"
+"""The file that says in which home each file is, beside the homes."""
 
 LOSSES: Final = (
     ("xattr-unsupported", "xattrs that the file system does not have"),
@@ -57,8 +61,8 @@ class UnpackPass(HashPass):
             raise
         self._metadata = metadata_of(spec["metadata"])
         self._cutter = FileCutter(self._tar)
-        writer = FileWriter(self._folder, self._metadata)
-        self._sink = FileSink(writer, arena, threaded=spec["threaded"])
+        self._writer = FileWriter(self._folder, self._metadata)
+        self._sink = FileSink(self._writer, arena, threaded=spec["threaded"])
 
     @property
     def waiting(self) -> bool:
@@ -106,8 +110,13 @@ class UnpackPass(HashPass):
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
         """Give the report on what was read; its table says what the files are."""
+        with open(HOMES, "xb", opener=self._open_beside) as file:
+            file.write(self._writer.homes)
         self._close()
         return super().result()
+
+    def _open_beside(self, name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._folder)
 
     def abandon(self) -> bool:
         """Give everything back; False while a lane is still being hashed by another worker."""

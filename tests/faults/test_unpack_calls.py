@@ -15,6 +15,8 @@ from support.merging import BELOW
 from support.processes import wait_until
 from support.unpacking import COMMAND, command, everything
 
+from ocifast import diff
+
 
 @pytest.fixture
 def ground(tmp_path):
@@ -23,6 +25,8 @@ def ground(tmp_path):
 
 REFUSED = [
     ("mkdirat", "EIO", 3),
+    ("mkdirat", "EIO", 6),
+    ("mkdirat", "EIO", 9),
     ("renameat2", "EIO", 1),
     ("renameat2", "ENOSPC", 9),
     ("/^rename", "EROFS", 40),
@@ -62,7 +66,7 @@ def test_p21_where_two_names_are_one_for_the_file_system_it_is_an_error(
 ) -> None:
     """As of folders in which case does not count: nothing is replaced, nothing followed."""
     (ground.aside / "layer").write_bytes(layer(*everything()))
-    when = 5 if calls == "mkdirat" else 1
+    when = 9 if calls == "mkdirat" else 1
     prefix = traced(oracle, calls, f"inject={calls}:error=EEXIST:when={when}")
     code, error = command(ground.aside / "layer", ground.dest, "--workers", "0", prefix=prefix)
     assert (code, "File exists" in error, error.count("\n")) == (6, True, 1)
@@ -126,3 +130,13 @@ def test_with_sync_all_is_on_disk_before_it_has_its_name(ground, oracle) -> None
         assert names[-2 * counted :].count("fsync") == counted
         shown = max(at for at, name in enumerate(names) if name.startswith("rename"))
         assert not counted or names.index("syncfs") == shown - 1
+
+
+def test_where_a_rename_cannot_promise_to_replace_nothing_links_do(ground, oracle) -> None:
+    (ground.aside / "layer").write_bytes(layer(*everything()))
+    prefix = traced(oracle, "renameat2", "inject=renameat2:error=EINVAL")
+    assert command(ground.aside / "layer", ground.dest, "--workers", "0", prefix=prefix) == (0, "")
+    ground.canary.check()
+    truth = ground.aside / "truth"
+    assert command(ground.aside / "layer", truth) == (0, "")
+    assert not diff(ground.dest, truth)

@@ -1,7 +1,8 @@
-"""A tree from its table and numbered files; what is not as it has to be is named and refused."""
+"""A tree from its table and contents in homes; what is not as it has to be is named and refused."""
 
 import os
 import stat
+import struct
 
 import pytest
 from support.tar_build import archive, entry
@@ -15,12 +16,14 @@ from ocifast.errors import FormatError, StateError, TreeError
 from ocifast.limits import DEFAULT_LIMITS
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
+NO_HOME = 0xFFFFFFFF
 TAR = archive(
     entry(b"d/", kind=b"5", mode=0o751),
     entry(b"d/f", b"content" * 100),
     entry(b"e"),
     entry(b"h", kind=b"1", link=b"d/f"),
     entry(b"l", kind=b"2", link=b"d"),
+    entry(b"d/s", kind=b"2", link=b"f"),
 )
 
 
@@ -36,27 +39,29 @@ def folders(tmp_path):
         os.close(descriptor)
 
 
-def table_of(tar, contents=None, step=1 << 20):
-    """The table of a tar; files of contents are written on the way."""
+def read(tar, contents, step=1 << 20):
+    """What a placement needs of a layer; its files are written on the way."""
     parser = TarParser(DEFAULT_LIMITS)
-    cutter = FileCutter(parser)
-    writer = None if contents is None else FileWriter(contents, Metadata())
+    cutter, writer = FileCutter(parser), FileWriter(contents, Metadata())
     for at in range(0, len(tar), step):
         piece = tar[at : at + step]
         parser.feed(piece)
-        parts = cutter.cut(len(piece))
-        if writer is not None:
-            writer.write(parts, piece)
+        writer.write(cutter.cut(len(piece)), piece)
     parser.finish()
-    return parser.take_table()
+    writer.close()
+    return (contents, *parser.take_table(), writer.homes)
 
 
-def placement(tar, folders, **options):
-    contents, root = folders
+def placement(tars, folders, **options):
+    """A placement of layers, each with a folder of contents, the last of `folders` is the root."""
+    *contents, root = folders
+    tars = [tars] if isinstance(tars, bytes) else tars
+    layers = [read(tar, folder) for tar, folder in zip(tars, contents, strict=True)]
     merge = TreeMerge(DEFAULT_LIMITS)
-    merge.apply(*table_of(tar, contents))
+    for _, rows, heap, _ in layers:
+        merge.apply(rows, heap)
     rows, heap, source = merge.take()
-    return Placement(rows, heap, source, [contents], root, **options), len(rows) // 120
+    return Placement(rows, heap, source, layers, root, **options), len(rows) // 120
 
 
 def make(tar, folders, **options):
@@ -70,11 +75,14 @@ def make(tar, folders, **options):
 
 
 @pytest.mark.parametrize("step", [1, 100, 512, 513, 1 << 20])
-def test_files_are_numbered_by_row_and_whole_whatever_the_cut(folders, tmp_path, step) -> None:
-    table_of(TAR, folders[0], step)
-    assert sorted(os.listdir(tmp_path / "contents")) == ["1", "2"]
-    assert (tmp_path / "contents/1").read_bytes() == b"content" * 100
+def test_files_lie_in_homes_by_their_own_names_and_whole_whatever_the_cut(
+    folders, tmp_path, step
+) -> None:
+    *_, homes = read(TAR, folders[0], step)
+    assert sorted(os.listdir(tmp_path / "contents")) == ["2", "h0"]
+    assert (tmp_path / "contents/h0/f").read_bytes() == b"content" * 100
     assert (tmp_path / "contents/2").read_bytes() == b""
+    assert struct.unpack("3I", homes) == (NO_HOME, 0, NO_HOME)
 
 
 def test_a_tree_is_made_and_its_contents_are_moved_into_it(folders, tmp_path) -> None:
@@ -101,7 +109,7 @@ def test_a_folder_that_became_a_link_is_not_entered(folders, tmp_path) -> None:
     (tmp_path / "tree/d").symlink_to(tmp_path / "moved")
     with pytest.raises(OSError, match=r"Not a directory|symbolic"):
         made.rest(Metadata(), 0, count)
-    assert os.listdir(tmp_path / "moved") == []
+    assert os.listdir(tmp_path / "moved") == ["f"]
 
 
 def test_p11_another_folder_in_its_place_gets_no_metadata(folders, tmp_path) -> None:
@@ -140,7 +148,7 @@ def test_devices_are_denied_by_name(folders) -> None:
 
 def test_buffers_that_are_not_of_one_table_are_refused(folders) -> None:
     with pytest.raises(ValueError, match="not those of the table"):
-        Placement(*table_of(TAR), b"", [], folders[1])
+        Placement(*read(TAR, folders[0])[1:3], b"", [], folders[1])
     with pytest.raises(FormatError):
         Placement(bytes(119), b"", b"", [], folders[1])
     with pytest.raises(IndexError):

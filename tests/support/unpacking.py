@@ -29,8 +29,15 @@ def everything(count: int = 40) -> list[Entry]:
     """A tree that takes every call there is."""
     said = {"mode": 0o4750, "mtime_ns": 5, "xattrs": ((b"user.a", b"1"),)}
     parts = [entry(f"d{n % 5}/f{n}", size=3000, **said) for n in range(count)]
+    parts += [entry(f"f{n}", size=10, **said) for n in range(count)]
     parts += [hard(f"d{n}/h", f"d{n}/f{n}") for n in range(3)]
-    return [*parts, link("d0/l", "f0"), entry("d1/p", EntryKind.FIFO), entry("d2/", mode=0o1777)]
+    return [
+        *parts,
+        link("d0/l", "f0"),
+        entry("d1/p", EntryKind.FIFO),
+        entry("d2/", mode=0o1777),
+        entry("empty/"),
+    ]
 
 
 def run(

@@ -1,14 +1,14 @@
-"""Contents of the files of a tar, into numbered files, as it streams by: no object an entry.
+"""Contents of the files of a tar to disk, as it streams by: no object an entry.
 
 A cutter goes beside a `TarParser` that keeps its table; what it gives is complete in itself, so a
-writer can be another thread's. Invariant: names of the tar play no part; nothing is written outside
-of the folder that was given.
+writer can be another thread's. The files of each folder of the layer lie together in a home, a
+folder within the one that was given, under their own last names. Invariant: nothing is written
+outside of it, through a link, or over what is there.
 """
 
 cimport cython
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
-from posix.unistd cimport close
 
 from ocifast._native.tar cimport (
     OCF_BUF_HEAP, OCF_BUF_ROWS, OCF_NO_MEMORY, OCF_OK, TarParser, ocf_bytes, ocf_tar_row,
@@ -70,8 +70,7 @@ cdef class FileWriter:
     cdef bint busy, closed
 
     def __cinit__(self):
-        memset(&self.writer, 0, sizeof(self.writer))
-        self.writer.file = -1
+        ocf_files_writer_init(&self.writer)
 
     def __init__(self, folder: int, metadata: Metadata) -> None:
         self.writer.folder = folder
@@ -79,22 +78,27 @@ cdef class FileWriter:
         self.writer.meta = &self.metadata.meta
 
     def __dealloc__(self):
-        if self.writer.file >= 0:
-            close(self.writer.file)
+        ocf_files_writer_free(&self.writer)
 
     def close(self) -> None:
         """Let go of a file that was not completed; nothing can be written any more."""
         if self.busy:
             raise StateError("the writer is at work in another thread")
         self.closed = True
-        if self.writer.file >= 0:
-            close(self.writer.file)
-            self.writer.file = -1
+        ocf_files_writer_close(&self.writer)
 
     @property
     def written(self) -> int:
         """Bytes of contents that were written."""
         return self.writer.written
+
+    @property
+    def homes(self) -> bytes:
+        """Say where files lie: a u32 for each row up to the last file, the number of its home.
+
+        Those without one, 0xffffffff, lie in the folder itself, called by the number of the row.
+        """
+        return self.writer.homes.data[:self.writer.homes.size]  # copies: 4 bytes a row
 
     def write(self, parts: bytes, const unsigned char[::1] piece not None) -> None:
         """Write what a cutter said of a piece.

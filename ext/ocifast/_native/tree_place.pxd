@@ -6,28 +6,44 @@ cdef extern from "tree_parents.h" nogil:
     enum:
         OCF_TREE_PATH
 
-cdef extern from "tree_place.h" nogil:
+cdef extern from "tree_homes.h" nogil:
     enum:
-        OCF_PLACE_DEVICE
-        OCF_PLACE_CHANGED
-        OCF_PLACE_LINK
         OCF_MARK_THERE
         OCF_MARK_OPAQUE
         OCF_MARK_HIDES
         OCF_MARK_STAYS
         OCF_MARK_HELD
         OCF_MARK_NOT
-    ctypedef struct ocf_inode:
-        uint64_t dev, ino
-    ctypedef struct ocf_placing:
+    ctypedef struct ocf_contents:
+        int folder
+        const uint8_t *rows
+        const uint8_t *heap
+        size_t count
+        const uint8_t *homes
+        size_t homes_count
+    ctypedef struct ocf_made_folder:
+        pass
+    ctypedef struct ocf_tree_table:
         const uint8_t *rows
         const uint8_t *heap
         const uint8_t *marks
-        size_t count
         const uint8_t *source
-        const int *contents
+        size_t count
+    int ocf_contents_init(ocf_contents *c)
+    void ocf_contents_free(ocf_contents *c)
+    int ocf_homes_plan(
+        const ocf_tree_table *t, ocf_contents *contents, size_t layers, ocf_made_folder *folders)
+
+cdef extern from "tree_place.h" nogil:
+    enum:
+        OCF_PLACE_DEVICE
+        OCF_PLACE_CHANGED
+        OCF_PLACE_LINK
+    ctypedef struct ocf_placing:
+        ocf_tree_table tree
+        ocf_contents *contents
         size_t layers
-        ocf_inode *folders
+        ocf_made_folder *folders
         int root, devices
         const char *opaque
     ctypedef struct ocf_placer:

@@ -1,4 +1,4 @@
-"""A tree on disk, from the table of one and numbered files of contents: no object an entry.
+"""A tree on disk, from the table of one and contents that lie in homes: no object an entry.
 
 Steps: folders, the rest (by several threads, if wanted), hard links, metadata of folders.
 Invariant: nothing is made outside of the root, through a link, or where something was before.
@@ -46,16 +46,16 @@ cdef dict DEVICES = {"create": 0, "record": 1, "deny": 2}
 cdef class Placement:
     """A tree that is being made below the open folder `root`.
 
-    `source` has a pair of u32 a row: which of the folders in `contents` its file is in, and its
-    number there. `marks` is a byte a row, or empty; `opaque` the xattr of a folder that is marked
-    so. Buffers are borrowed. Raises FormatError for a table that is not sound.
+    `source` has a pair of u32 a row: which of `contents` its file is in, and its row there. Of each
+    of `contents` there is the open folder that a FileWriter wrote to, rows and heap of its table,
+    and the writer's `homes`. `marks` is a byte a row, or empty; `opaque` the xattr of a folder that
+    is marked so. Buffers are borrowed. Raises FormatError for a table that is not sound.
     """
 
     cdef ocf_placing what
-    cdef object keep
+    cdef list keep
     cdef bytes indices
     cdef int into
-    cdef int[::1] folders_of_contents
     cdef readonly uint64_t recorded
 
     def __cinit__(self):
@@ -63,7 +63,7 @@ cdef class Placement:
 
     def __init__(
         self, const unsigned char[::1] rows not None, const unsigned char[::1] heap not None,
-        const unsigned char[::1] source not None, contents: list[int], root: int, *,
+        const unsigned char[::1] source not None, contents: list, root: int, *,
         devices: str = "create", marks: bytes = b"", opaque: bytes = b"",
     ) -> None:
         check_table(rows, heap)
@@ -72,24 +72,53 @@ cdef class Placement:
             raise ValueError("sources and marks are not those of the table")
         if self.keep is not None:
             raise ValueError("the placement is already initialised")
-        import array  # of C ints: what memoryviews of them are made from
-        numbers = array.array("i", contents or [-1])
-        self.keep = (rows, heap, source, numbers, marks, opaque)
-        self.folders_of_contents = numbers
-        self.what.rows = &rows[0] if count else NULL
-        self.what.heap = &heap[0] if heap.shape[0] else NULL
-        self.what.source = &source[0] if count else NULL
-        self.what.marks = <const uint8_t *>marks if marks else NULL
-        self.what.count = count
-        self.what.contents = &self.folders_of_contents[0]
-        self.what.layers = <size_t>len(contents)
+        self.keep = [rows, heap, source, marks, opaque]
+        self.what.tree.rows = &rows[0] if count else NULL
+        self.what.tree.heap = &heap[0] if heap.shape[0] else NULL
+        self.what.tree.source = &source[0] if count else NULL
+        self.what.tree.marks = <const uint8_t *>marks if marks else NULL
+        self.what.tree.count = count
         self.what.root, self.what.devices = root, DEVICES[devices]
         self.what.opaque = opaque
-        self.what.folders = <ocf_inode *>calloc(count + 1, sizeof(ocf_inode))
-        if self.what.folders == NULL:
+        self.what.folders = <ocf_made_folder *>calloc(count + 1, sizeof(ocf_made_folder))
+        self.what.contents = <ocf_contents *>calloc(len(contents) + 1, sizeof(ocf_contents))
+        if self.what.folders == NULL or self.what.contents == NULL:
+            raise MemoryError
+        for folder, layer_rows, layer_heap, homes in contents:
+            self.add(folder, layer_rows, layer_heap, homes)
+        cdef int status
+        with nogil:
+            status = ocf_homes_plan(
+                &self.what.tree, self.what.contents, self.what.layers, self.what.folders)
+        if status != OCF_OK:
             raise MemoryError
 
+    cdef int add(
+        self, int folder, const unsigned char[::1] rows, const unsigned char[::1] heap,
+        const unsigned char[::1] homes,
+    ) except -1:
+        check_table(rows, heap)
+        cdef ocf_contents *layer = &self.what.contents[self.what.layers]
+        self.keep.append((rows, heap, homes))
+        layer.folder = folder
+        layer.rows = &rows[0] if rows.shape[0] else NULL
+        layer.heap = &heap[0] if heap.shape[0] else NULL
+        layer.homes = &homes[0] if homes.shape[0] else NULL
+        layer.count = <size_t>rows.shape[0] // sizeof(ocf_tar_row)
+        layer.homes_count = <size_t>homes.shape[0] // 4
+        self.what.layers += 1
+        cdef int status = ocf_contents_init(layer)
+        if status == OCF_NO_MEMORY:
+            raise MemoryError
+        if status != OCF_OK:
+            raise ValueError("homes are not those of the table")
+        return 0
+
     def __dealloc__(self):
+        if self.what.contents != NULL:
+            for layer in range(self.what.layers):
+                ocf_contents_free(&self.what.contents[layer])
+        free(self.what.contents)
         free(self.what.folders)
 
     def folders(self, metadata: Metadata) -> None:
@@ -98,7 +127,7 @@ cdef class Placement:
 
     def rest(self, metadata: Metadata, first: int, last: int) -> None:
         """Place what is neither folder nor hard link, of rows `first` up to `last`."""
-        self.step(REST, metadata, first, min(last, self.what.count))
+        self.step(REST, metadata, first, min(last, self.what.tree.count))
 
     def links(self, metadata: Metadata) -> None:
         """Place hard links: all that they may lead to is there."""
@@ -148,9 +177,9 @@ cdef class Placement:
         if status == OCF_NO_MEMORY:
             raise MemoryError
         cdef ocf_tar_row row
-        memcpy(&row, self.what.rows + placer.index * sizeof(row), sizeof(row))
+        memcpy(&row, self.what.tree.rows + placer.index * sizeof(row), sizeof(row))
         # copies, for a person
-        text = <bytes>self.what.heap[row.path_offset:row.path_offset + row.path_size]
+        text = <bytes>self.what.tree.heap[row.path_offset:row.path_offset + row.path_size]
         name = os.fsdecode(text)
         if placer.error in REASONS:
             raise TreeError(name, REASONS[placer.error])
