@@ -137,8 +137,6 @@ def _failed(error: OcifastError, *, as_json: bool) -> int:
 
 
 def _compare(arguments: Namespace) -> int:
-    # numpy would start threads for sums it is never asked to do: 0.1 s of CPU
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from ocifast.ops.diff import diff
 
     options = {
