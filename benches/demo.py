@@ -297,6 +297,8 @@ def diff_both(folder: Path) -> int:
         with ocifast.diff(*pair, exclude=LEAVE_OUT) as found:
             seconds = time.perf_counter() - started
             same = f"{found.totals.same:,} entries the same, {found.totals.changes} differ"
+            if not found and not found.totals.same:
+                same = "their layers are the same, so none was read"
             print(f"  {title}: {same}, {seconds:.2f} s")
             wrong |= bool(found)
     if wrong:

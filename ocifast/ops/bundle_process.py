@@ -67,7 +67,8 @@ def find_process(
     words = (*config.entrypoint, *(config.cmd if args is None else args))
     if not words:
         raise UnsupportedError(
-            "the image does not say what to run: it has neither Entrypoint nor Cmd, so give a Cmd"
+            "the image does not say what to run: it has neither Entrypoint nor Cmd; "
+            "say it with --cmd, or `args` in Python"
         )
     if not words[0]:
         place = "config.Entrypoint" if config.entrypoint else "config.Cmd"
