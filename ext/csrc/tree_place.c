@@ -71,7 +71,7 @@ static int cannot_promise(int error)
     return error == EINVAL || error == ENOSYS;
 }
 
-/* A home becomes the folder; 0 when none does. */
+/* A home becomes the folder, if one is to; *moved says so. */
 static int move_home(ocf_placer *p, int folder, const char *name, int *moved)
 {
     char home[OCF_NUMBER_NAME];
@@ -133,7 +133,7 @@ static int open_folder(ocf_placer *p, const ocf_tar_row *row, int *fd)
     return failed(p, OCF_PLACE_CHANGED);
 }
 
-/* A folder that stays is another one to its layer: what it had of xattrs is not its own. */
+/* Of a folder that stays, and is another one to its layer: what it had of xattrs is not its own. */
 static int drop_xattrs(ocf_placer *p, int fd)
 {
     char names[XATTR_LIST_MAX];
@@ -150,9 +150,9 @@ static int finish_folder(ocf_placer *p, const ocf_tar_row *row)
 {
     int fd, opaque = is_marked(p, OCF_MARK_OPAQUE);
     OCF_TRY(open_folder(p, row, &fd));
-    /* over what is there, a folder may have inherited a set-gid bit */
+    /* over what is there, a folder may have inherited a set-gid bit, and an ACL */
     ocf_made made = {fd, -1, NULL, p->what->tree.marks ? OCF_MODE_UNKNOWN : 0700, 0};
-    int status = is_marked(p, OCF_MARK_STAYS) ? drop_xattrs(p, fd) : OCF_OK;
+    int status = p->what->tree.marks ? drop_xattrs(p, fd) : OCF_OK;
     if (status == OCF_OK && opaque && fsetxattr(fd, p->what->opaque, "y", 1, 0))
         status = failed(p, errno);
     if (status == OCF_OK)

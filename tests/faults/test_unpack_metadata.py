@@ -2,6 +2,7 @@
 
 import os
 import stat
+import struct
 import subprocess
 import sys
 
@@ -19,6 +20,9 @@ from ocifast import LimitExceeded, OcifastError, TarError, TreeError
 from ocifast.tree.entry import EntryKind
 
 FIFO, CHAR, BLOCK = EntryKind.FIFO, EntryKind.CHAR_DEVICE, EntryKind.BLOCK_DEVICE
+NONE = 0xFFFFFFFF
+DEFAULT_ACL = (1, 7, NONE, 2, 7, 4242, 4, 5, NONE, 16, 7, NONE, 32, 5, NONE)
+"""Tag, permissions and id of owner, a user, group, mask, others."""
 NULL = {"dev_major": 1, "dev_minor": 3, "mode": 0o666}
 
 root_only = pytest.mark.skipif(not IS_ROOT, reason="only root may give files away or make devices")
@@ -303,3 +307,17 @@ def test_p18_nothing_is_loaded_from_the_tree_and_nobody_changes_root(ground, ora
     named = [line for line in lines if "nsswitch" in line or "libnss" in line]
     assert len(named) == 2
     assert all("O_WRONLY|O_CREAT|O_EXCL" in line for line in named), "they are made, never read"
+
+
+def test_p25_folders_have_no_acl_of_what_they_are_unpacked_over(ground) -> None:
+    """Neither those that are moved with their files, nor those that are made in place."""
+    default = struct.pack("<I" + "HHI" * 5, 2, *DEFAULT_ACL)
+    ground.report([entry("kept", size=1)])
+    try:
+        os.setxattr(ground.dest, "system.posix_acl_default", default)
+    except OSError as error:
+        pytest.skip(f"the file system has no ACLs: {error}")
+    ground.report([entry("full/file", size=1), entry("empty/", mode=0o700)], keep=True)
+    for name in ("full", "full/file", "empty"):
+        assert not [each for each in xattrs(ground, name) if "posix_acl" in each]
+    assert stat.S_IMODE(ground.stat("empty").st_mode) == 0o700
