@@ -13,6 +13,7 @@
 
 enum { FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 enum { KNOWN = 1 << 14, PROBES = 8 }; /* of 16 bytes; archives in no order have all folders at once */
+enum { FILES_A_HOME = 4 }; /* at least, on average, where folders come back after they were forgotten */
 
 void ocf_number_name(uint64_t number, char *name)
 {
@@ -44,10 +45,24 @@ void ocf_home_finder_free(ocf_home_finder *f)
     memset(f, 0, sizeof *f);
 }
 
+/* "/a", "./a" and "a" are one. */
+static void skip_root(const uint8_t **path, size_t *size)
+{
+    while (*size && (**path == '/' || (*size > 1 && (*path)[0] == '.' && (*path)[1] == '/'))) {
+        (*path)++;
+        (*size)--;
+    }
+}
+
 int ocf_home_find(ocf_home_finder *f, const uint8_t *folder, size_t size, uint32_t *home)
 {
     if (!f->known && !(f->known = calloc(KNOWN, sizeof *f->known)))
         return OCF_NO_MEMORY;
+    skip_root(&folder, &size);
+    *home = OCF_NO_HOME;
+    f->files++;
+    if (!size)
+        return OCF_OK;
     uint64_t hash = ocf_hash_name(0, folder, size);
     ocf_known_home *known = f->known;
     for (size_t i = 0; i < PROBES; i++) {
@@ -55,7 +70,12 @@ int ocf_home_find(ocf_home_finder *f, const uint8_t *folder, size_t size, uint32
         if (!known->is_known || known->hash == hash)
             break;
     }
-    if (!known->is_known || known->hash != hash) /* the last one's place is taken over */
+    if (known->is_known && known->hash != hash) { /* all are others', and the last one gives way */
+        if (f->count > KNOWN + f->files / FILES_A_HOME)
+            return OCF_OK;
+        known->is_known = 0;
+    }
+    if (!known->is_known)
         *known = (ocf_known_home){hash, f->count++, 1};
     *home = known->home;
     return OCF_OK;

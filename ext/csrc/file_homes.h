@@ -3,7 +3,7 @@
  *
  * Homes are numbered as they come up, "h0" is the first. In one a file has the last name of its path,
  * made where nothing is before and never through a link. What cannot be called so, or is of the root,
- * has no home, and is called by the number of its row: "a" is row 10's.
+ * which is there already, has no home, and is called by the number of its row: "a" is row 10's.
  */
 #ifndef OCF_FILE_HOMES_H
 #define OCF_FILE_HOMES_H
@@ -23,12 +23,14 @@ int ocf_own_name(const uint8_t *path, size_t size, char *name);
 typedef struct { uint64_t hash; uint32_t home, is_known; } ocf_known_home;
 typedef struct { /* which folder has which home: as many as were seen last */
     ocf_known_home *known;
-    uint32_t count;
+    uint32_t count; /* of homes */
+    uint64_t files;
 } ocf_home_finder;
 
 void ocf_home_finder_free(ocf_home_finder *f);
-/* The home for a folder's files, new if it is .count - 1 for the first time. Two folders have the same
- * when their hashes collide: their files are then moved one by one. OCF_OK or OCF_NO_MEMORY. */
+/* The home for a file in a folder, new if it is .count - 1 for the first time, or OCF_NO_HOME. Two
+ * folders have the same when their hashes collide, which costs time and nothing else. OCF_OK or
+ * OCF_NO_MEMORY. */
 int ocf_home_find(ocf_home_finder *f, const uint8_t *folder, size_t size, uint32_t *home);
 
 typedef struct { int contents, fd; uint32_t home; } ocf_open_home; /* the one used last; fd -1: none */

@@ -15,15 +15,13 @@ void ocf_files_cutter_free(ocf_files_cutter *c)
     memset(&c->parts, 0, sizeof c->parts);
 }
 
-/* The first part of a file says where it is to lie. What is in no folder is of the root, which is there
- * before anything is placed. */
+/* The first part of a file says where it is to lie. */
 static int put_begin(ocf_files_cutter *c, ocf_file_part *part, const uint8_t *path)
 {
     size_t base = ocf_path_base(path, part->row.path_size);
     uint32_t homes = c->finder.count;
     part->flags |= OCF_PART_BEGIN;
-    if (base)
-        OCF_TRY(ocf_home_find(&c->finder, path, base, &part->home));
+    OCF_TRY(ocf_home_find(&c->finder, path, base, &part->home));
     if (c->finder.count != homes)
         part->flags |= OCF_PART_HOME;
     c->is_open = 1;

@@ -118,15 +118,24 @@ static int end(ocf_files_writer *w, const ocf_file_part *part, const uint8_t *xa
     return close(file) ? failed(w, errno) : OCF_OK;
 }
 
+/* Of path and xattrs, behind a part. */
+static size_t texts_size(const ocf_file_part *part)
+{
+    return (part->flags & OCF_PART_BEGIN ? part->row.path_size : 0)
+        + (part->flags & OCF_PART_END ? (size_t)part->row.xattr_size : 0);
+}
+
 int ocf_files_write(ocf_files_writer *w, const uint8_t *parts, size_t parts_size, const uint8_t *piece,
                     size_t piece_size)
 {
     ocf_file_part part;
     for (size_t at = 0; at < parts_size;) {
+        if (parts_size - at < sizeof part)
+            return failed(w, EINVAL);
         memcpy(&part, parts + at, sizeof part);
         at += sizeof part;
         w->number = part.number;
-        if (part.at > piece_size || part.size > piece_size - part.at)
+        if (part.at > piece_size || part.size > piece_size - part.at || parts_size - at < texts_size(&part))
             return failed(w, EINVAL);
         if (part.flags & OCF_PART_BEGIN) {
             OCF_TRY(begin(w, &part, parts + at));

@@ -1,7 +1,6 @@
 /* Files counted by home, and homes given to folders. */
 #include "tree_homes.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 

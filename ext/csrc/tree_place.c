@@ -146,13 +146,25 @@ static int drop_xattrs(ocf_placer *p, int fd)
     return OCF_OK;
 }
 
+/* Of a folder that was made in one that has a default ACL. */
+static int drop_acls(ocf_placer *p, int fd)
+{
+    static const char *const acls[] = {"system.posix_acl_access", "system.posix_acl_default"};
+    if (p->what->folders[p->index].home != OCF_NO_HOME)
+        return OCF_OK;
+    for (size_t i = 0; i < 2; i++)
+        if (fremovexattr(fd, acls[i]) && errno != ENODATA && errno != ENOTSUP)
+            return failed(p, errno);
+    return OCF_OK;
+}
+
 static int finish_folder(ocf_placer *p, const ocf_tar_row *row)
 {
     int fd, opaque = is_marked(p, OCF_MARK_OPAQUE);
     OCF_TRY(open_folder(p, row, &fd));
-    /* over what is there, a folder may have inherited a set-gid bit, and an ACL */
-    ocf_made made = {fd, -1, NULL, p->what->tree.marks ? OCF_MODE_UNKNOWN : 0700, 0};
-    int status = p->what->tree.marks ? drop_xattrs(p, fd) : OCF_OK;
+    /* a home was made with another process's umask, and of what is there a set-gid bit is inherited */
+    ocf_made made = {fd, -1, NULL, OCF_MODE_UNKNOWN, 0};
+    int status = is_marked(p, OCF_MARK_STAYS) ? drop_xattrs(p, fd) : drop_acls(p, fd);
     if (status == OCF_OK && opaque && fsetxattr(fd, p->what->opaque, "y", 1, 0))
         status = failed(p, errno);
     if (status == OCF_OK)

@@ -110,9 +110,14 @@ class UnpackPass(HashPass):
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
         """Give the report on what was read; its table says what the files are."""
-        with open(HOMES, "xb", opener=self._open_beside) as file:
-            file.write(self._writer.homes)
-        self._close()
+        try:
+            with open(HOMES, "xb", opener=self._open_beside) as file:
+                file.write(self._writer.homes)
+        except OSError as error:
+            error.filename = self._path
+            raise
+        finally:
+            self._close()
         return super().result()
 
     def _open_beside(self, name: str, flags: int) -> int:

@@ -1,6 +1,7 @@
 """Homes of files become folders of the tree when all their files stay, and only then."""
 
 import os
+import stat
 import struct
 
 import pytest
@@ -35,6 +36,12 @@ def make(tars, folders):
     made.rest(metadata, 0, count)
     made.links(metadata)
     made.metadata(metadata)
+
+
+def place_of(folder):
+    """Where a short path is looked for among the homes that are known (name_hash.h)."""
+    product = (int.from_bytes(folder, "little") ^ len(folder) << 56) * 0xD6E8FEB86659FD93
+    return ((product ^ product >> 64) + len(folder)) % (1 << 14)
 
 
 def files(folder):
@@ -154,3 +161,49 @@ def test_homes_that_no_writer_of_this_table_made_are_refused(folders, homes) -> 
     layer = (folder, rows, heap, struct.pack(f"{len(homes)}I", *homes))
     with pytest.raises(ValueError, match="homes are not those of the table"):
         Placement(b"", b"", b"", [layer], folders[2])
+
+
+def test_the_root_has_no_home_and_a_folder_one_however_it_is_spelled(folders, tmp_path) -> None:
+    names = [b"x", b"./y", b"/z", b"a/1", b"./a/2", b".//a/3"]
+    *_, homes = read(archive(*map(entry, names)), folders[0])
+    assert struct.unpack("6I", homes) == (NO_HOME, NO_HOME, NO_HOME, 0, 0, 0)
+    assert sorted(os.listdir(tmp_path / "below")) == ["0", "1", "2", "h0"]
+
+
+def test_a_home_that_was_made_with_another_umask_gets_the_mode_it_has_to_have(
+    folders, tmp_path
+) -> None:
+    tar = archive(entry(b"a/", kind=b"5", mode=0o700), entry(b"a/1", b"1"))
+    before = os.umask(0o100)
+    try:
+        made, _ = placement([tar, archive()], folders)
+    finally:
+        os.umask(before)
+    made.folders(Metadata())
+    made.metadata(Metadata())
+    assert stat.S_IMODE(os.lstat(tmp_path / "tree/a").st_mode) == 0o700
+
+
+@pytest.mark.parametrize("parts", [[], [entry(b"a/1", b"1")]])
+def test_of_the_folder_it_is_in_a_folder_inherits_nothing(folders, tmp_path, parts) -> None:
+    (tmp_path / "tree").chmod(0o2770)
+    acl = struct.pack("<I" + "HHI" * 3, 2, 1, 7, NO_HOME, 4, 7, NO_HOME, 32, 7, NO_HOME)
+    try:
+        os.setxattr(tmp_path / "tree", "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"the file system has no ACLs: {error}")
+    make([archive(entry(b"a/", kind=b"5", mode=0o700), *parts), archive()], folders)
+    assert stat.S_IMODE(os.lstat(tmp_path / "tree/a").st_mode) == 0o700
+    assert [name for name in os.listxattr(tmp_path / "tree/a") if "acl" in name] == []
+
+
+def test_where_all_places_are_taken_homes_are_begun_anew_but_not_for_every_file(
+    folders, tmp_path
+) -> None:
+    """Of 24 folders with one hash, modulo the places there are, 8 can be known."""
+    alike = [number for number in range(10**6) if place_of(b"%d/" % number) == 0][:24]
+    names = [b"%d/%d" % (alike[n % 24], n) for n in range(2400)]
+    *_, homes = read(archive(*map(entry, names)), folders[0])
+    made = {home for (home,) in struct.iter_unpack("I", homes)}
+    assert len(made) > 24
+    assert len(list((tmp_path / "below").rglob("*"))) == 2400 + len(made - {NO_HOME})
