@@ -20,6 +20,7 @@ from ocifast.ops.tree_on_disk import (
     Contents,
     MadeTree,
     MergedTree,
+    finish_root,
     merged,
     opaque_xattr,
     place,
@@ -46,6 +47,8 @@ def overlaid(
 ) -> MadeTree:
     """Make a folder for each layer: ``0`` is the base. Raises as `place`.
 
+    The folder they are in stays its owner's alone: set-uid files lie in them.
+
     Raises:
         TreeError: A hard link leads into a layer below, where no link can from another folder; or
             a device is what overlayfs takes for a whiteout.
@@ -60,6 +63,7 @@ def overlaid(
             tree, below = _layer(tables[: number + 1], options)
             tree.marks, opaque = _marks(tree.table, below)
             made = place(tree, [contents[number]], folder, options, f"{path}/{name}")
+            finish_root(folder, tables[: number + 1], options, is_new=True)
             if opaque:
                 os.setxattr(folder, opaque_xattr(options), b"y")
         total.entries += made.entries

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocifast._native.tree_merge import TreeMerge
-from ocifast._native.tree_place import MARK_THERE, Placement
+from ocifast._native.tree_place import MARK_THERE, Placement, set_metadata
 from ocifast.errors import FormatError, LimitExceeded, TreeError, WorkerError
-from ocifast.formats.tar import FILE, HARDLINK, EntryTable
+from ocifast.formats.tar import DIRECTORY, FILE, HARDLINK, EntryTable
 from ocifast.ops.columns import column, kinship_of
+from ocifast.ops.effective_tree import root_row
+from ocifast.ops.unpack_options import mapped
 from ocifast.ops.unpack_pass import HOMES, losses, metadata_of
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ __all__ = [
     "MergedTree",
     "check",
     "contents_of",
+    "finish_root",
     "merged",
     "opaque_xattr",
     "place",
@@ -42,6 +45,8 @@ __all__ = [
 ROWS: Final = 4096
 """Rows that a thread places at a time: whole folders, but for the first and the last of them."""
 CHARACTER, BLOCK = b"34"
+DEFAULT_MODE: Final = 0o755
+"""Of the root, where no layer says."""
 THREADS: Final = 2
 """Renames between folders take turns in the kernel; more threads only wait longer."""
 
@@ -148,7 +153,7 @@ def check(tree: MergedTree, options: UnpackOptions) -> None:
 
 
 def refuse_dangling(table: EntryTable, reason: str) -> None:
-    """Refuse a hard link whose target is no name of the table. Raises TreeError."""
+    """Refuse a hard link whose target is no name of the table, or a folder. Raises TreeError."""
     import numpy as np
 
     kinds = table.array["type"]
@@ -157,6 +162,8 @@ def refuse_dangling(table: EntryTable, reason: str) -> None:
         inodes = kinship_of(table).inodes[links]
         for row in links[kinds[inodes] == HARDLINK].tolist()[:1]:
             raise TreeError(os.fsdecode(table[row].path), reason)
+        for row in links[kinds[inodes] == DIRECTORY].tolist()[:1]:
+            raise TreeError(os.fsdecode(table[row].path), "it is a hard link to a folder")
 
 
 def place(
@@ -206,6 +213,23 @@ def place(
     if placement.recorded:
         made.findings.append(f"{placement.recorded} devices are empty files, and recorded")
     return made
+
+
+def finish_root(
+    root: int, tables: Sequence[EntryTable], options: UnpackOptions, *, is_new: bool
+) -> None:
+    """Give the root the metadata of the uppermost entry of it; where none is, of a new folder."""
+    for table in reversed(tables):
+        row = root_row(table)
+        if row is not None:
+            _, rows, heap = table.to_buffers()
+            set_metadata(root, rows, heap, row, metadata_of(options.metadata))
+            return
+    if is_new:
+        os.fchmod(root, DEFAULT_MODE)
+        owner = [mapped(0, ranges) for ranges in (options.uid_map, options.gid_map)]
+        if owner != [None, None]:  # -1 leaves one as it is
+            os.fchown(root, *(-1 if each is None else each for each in owner))
 
 
 def _size(table: EntryTable) -> int:

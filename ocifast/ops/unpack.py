@@ -12,21 +12,26 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ocifast._native.tree_place import set_metadata
 from ocifast.engine import Engine
 from ocifast.engine.plan import BLOCK_SLOT_BYTES
 from ocifast.errors import StoreError, UnsupportedError
 from ocifast.ops.diff_options import DiffOptions
 from ocifast.ops.diff_side import SideLayer, open_side
-from ocifast.ops.effective_tree import root_row
 from ocifast.ops.kept_tree import kept
 from ocifast.ops.layer_index import read_layers
 from ocifast.ops.overlay_tree import overlaid
 from ocifast.ops.source import open_source
 from ocifast.ops.staging import Staging
-from ocifast.ops.tree_on_disk import MadeTree, contents_of, merged, named_loss, place
-from ocifast.ops.unpack_options import UnpackOptions, mapped
-from ocifast.ops.unpack_pass import TREE, metadata_of
+from ocifast.ops.tree_on_disk import (
+    MadeTree,
+    contents_of,
+    finish_root,
+    merged,
+    named_loss,
+    place,
+)
+from ocifast.ops.unpack_options import UnpackOptions
+from ocifast.ops.unpack_pass import TREE
 from ocifast.ops.unpacking import UnpackReport
 
 if TYPE_CHECKING:
@@ -42,8 +47,6 @@ __all__ = ["unpack"]
 TASK: Final = "ocifast.ops.unpack_pass:UnpackPass"
 THREADED_BYTES: Final = 8 << 20
 """Less than this is written where it is read: a thread costs more than it gains."""
-DEFAULT_MODE: Final = 0o755
-"""Of the root, where no layer says."""
 
 
 def unpack(
@@ -168,25 +171,8 @@ class Unpacking:
             made = kept(tables, contents, hold, root, options, path)
         else:
             made = place(merged(tables, options), contents, root, options, path)
-        self._finish_root(reports)
+        finish_root(root, tables, options, is_new=not self._staging.in_place)
         return made
-
-    def _finish_root(self, reports: list[LayerReport]) -> None:
-        """Give the root the metadata of the uppermost entry of it, or those of a new folder."""
-        for report in reversed(reports):
-            assert report.table is not None
-            row = root_row(report.table)
-            if row is not None:
-                _, rows, heap = report.table.to_buffers()
-                metadata = metadata_of(self._options.metadata)
-                set_metadata(self._staging.root, rows, heap, row, metadata)
-                return
-        if not self._staging.in_place:
-            os.fchmod(self._staging.root, DEFAULT_MODE)
-            maps = self._options.uid_map, self._options.gid_map
-            owner = [mapped(0, ranges) for ranges in maps]
-            if owner != [None, None]:  # -1 leaves one as it is
-                os.fchown(self._staging.root, *(-1 if each is None else each for each in owner))
 
 
 def _stored_bytes(layer: SideLayer) -> int:

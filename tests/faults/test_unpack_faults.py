@@ -8,6 +8,7 @@ import contextlib
 import errno
 import gzip
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -27,7 +28,15 @@ from support.processes import nothing_left
 from support.tables import entry
 from support.unpacking import command, everything, run
 
-from ocifast import DiffIdMismatch, DigestMismatch, LimitExceeded, Limits, OcifastError, unpack
+from ocifast import (
+    DiffIdMismatch,
+    DigestMismatch,
+    LimitExceeded,
+    Limits,
+    OcifastError,
+    TreeError,
+    unpack,
+)
 from ocifast.tree.entry import EntryKind
 
 MIB, NOBODY = 1 << 20, 65534
@@ -339,3 +348,42 @@ def test_the_size_of_a_file_costs_no_memory(ground) -> None:
     assert peaks[1] < peaks[0] + 16 * MIB
     with pytest.raises(LimitExceeded):
         ground.report([entry("f", size=3000)], limits=Limits(output_bytes=2000), replace=True)
+
+
+def test_what_cannot_be_noted_of_files_is_said_of_the_tree_and_leaves_nothing(ground) -> None:
+    """Where files lie is written down last: here it is too long for a file."""
+    tar = layer(*(entry(f"d/{number}") for number in range(3000)))
+    before = sorted(os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            run([tar], ground.dest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(ground.dest)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    ground.canary.check()
+    assert not [name for name in os.listdir(ground.work) if ".ocifast-" in name]
+
+
+def test_a_hard_link_to_a_folder_is_refused_before_anything_is_removed(ground) -> None:
+    ground.report([entry("old", size=1)])
+    parts = [entry("d/"), hard("l", "d"), entry(".wh.old")]
+    with pytest.raises(TreeError, match="l: it is a hard link to a folder"):
+        ground.report(parts, keep=True)
+    assert os.listdir(ground.dest) == ["old"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_folders_for_overlayfs_have_the_root_that_their_layers_say(ground, named) -> None:
+    before = os.umask(0o077)
+    try:
+        root = [entry("./", mode=0o1751, mtime_ns=9)] if named else []
+        ground.report([*root, entry("a", size=1)], [entry("b", size=1)], overlay=True)
+    finally:
+        os.umask(before)
+    for name in ("0", "1"):
+        found = ground.stat(name)
+        assert stat.S_IMODE(found.st_mode) == (0o1751 if named else 0o755)
+        assert not named or found.st_mtime_ns == 9
