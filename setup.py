@@ -35,7 +35,8 @@ MODULES = {
     "tar_content": "tar_content toc_hash tar_table",
     "tree_meta": "",
     "tar_files": "tar_files tar_files_write file_homes tree_meta tree_parents tar_table",
-    "tree_place": "tree_place tree_place_folders tree_homes file_homes tree_meta tree_parents tree_remove tar_table",
+    "tree_place": "tree_place tree_place_folders tree_homes file_homes tree_meta tree_parents"
+    " tree_remove tar_table",
     "tree_open": "tree_open",
     "arena": "arena",
 }
