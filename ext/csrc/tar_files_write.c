@@ -59,13 +59,11 @@ static int create_at_home(ocf_files_writer *w, const ocf_file_part *part, const 
 {
     char name[NAME_MAX + 1];
     int error = part->flags & OCF_PART_HOME ? make_home(w->folder, part->home) : 0;
-    if (!error && part->home != OCF_NO_HOME)
+    if (!error)
         error = ocf_home_open(&w->home, w->folder, part->home);
-    if (error)
-        return error;
-    if (part->home == OCF_NO_HOME || !ocf_own_name(path, part->row.path_size, name))
-        return EEXIST;
-    return create(w, w->home.fd, name, part);
+    if (!error && !ocf_own_name(path, part->row.path_size, name))
+        error = EINVAL;
+    return error ? error : create(w, w->home.fd, name, part);
 }
 
 /* Errors that another name helps against: two entries of one path, names a file system does not have,
@@ -80,8 +78,8 @@ static int begin(ocf_files_writer *w, const ocf_file_part *part, const uint8_t *
 {
     char number[OCF_NUMBER_NAME];
     uint32_t home = part->home;
-    int error = create_at_home(w, part, path);
-    if (is_of_name(error)) {
+    int error = home == OCF_NO_HOME ? 0 : create_at_home(w, part, path);
+    if (home == OCF_NO_HOME || is_of_name(error)) {
         home = OCF_NO_HOME;
         ocf_number_name(part->number, number);
         error = create(w, w->folder, number, part);

@@ -5,7 +5,7 @@ import stat
 import struct
 
 import pytest
-from native.test_tree_place import FOLDER, NO_HOME, placement, read
+from support.placing import FOLDER, NO_HOME, make, placement, read
 from support.tar_build import archive, entry
 
 from ocifast._native.tree_meta import Metadata
@@ -27,15 +27,6 @@ def folders(tmp_path):
 def inodes(folder):
     """Inodes of what is in a folder."""
     return {name: os.lstat(folder / name).st_ino for name in os.listdir(folder)}
-
-
-def make(tars, folders):
-    made, count = placement(tars, folders)
-    metadata = Metadata()
-    made.folders(metadata)
-    made.rest(metadata, 0, count)
-    made.links(metadata)
-    made.metadata(metadata)
 
 
 def place_of(folder):

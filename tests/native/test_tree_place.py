@@ -5,18 +5,16 @@ import stat
 import struct
 
 import pytest
+from support.placing import FOLDER, NO_HOME, make, placement, read
 from support.tar_build import archive, entry
 
 from ocifast._native.tar import TarParser
 from ocifast._native.tar_files import FileCutter, FileWriter
-from ocifast._native.tree_merge import TreeMerge
 from ocifast._native.tree_meta import Metadata
 from ocifast._native.tree_place import Placement, remove_tree, set_metadata
 from ocifast.errors import FormatError, StateError, TreeError
 from ocifast.limits import DEFAULT_LIMITS
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY
-NO_HOME = 0xFFFFFFFF
 TAR = archive(
     entry(b"d/", kind=b"5", mode=0o751),
     entry(b"d/f", b"content" * 100),
@@ -37,41 +35,6 @@ def folders(tmp_path):
     yield opened
     for descriptor in opened:
         os.close(descriptor)
-
-
-def read(tar, contents, step=1 << 20):
-    """What a placement needs of a layer; its files are written on the way."""
-    parser = TarParser(DEFAULT_LIMITS)
-    cutter, writer = FileCutter(parser), FileWriter(contents, Metadata())
-    for at in range(0, len(tar), step):
-        piece = tar[at : at + step]
-        parser.feed(piece)
-        writer.write(cutter.cut(len(piece)), piece)
-    parser.finish()
-    writer.close()
-    return (contents, *parser.take_table(), writer.homes)
-
-
-def placement(tars, folders, **options):
-    """A placement of layers, each with a folder of contents, the last of `folders` is the root."""
-    *contents, root = folders
-    tars = [tars] if isinstance(tars, bytes) else tars
-    layers = [read(tar, folder) for tar, folder in zip(tars, contents, strict=True)]
-    merge = TreeMerge(DEFAULT_LIMITS)
-    for _, rows, heap, _ in layers:
-        merge.apply(rows, heap)
-    rows, heap, source = merge.take()
-    return Placement(rows, heap, source, layers, root, **options), len(rows) // 120
-
-
-def make(tar, folders, **options):
-    made, count = placement(tar, folders, **options)
-    metadata = Metadata()
-    made.folders(metadata)
-    made.rest(metadata, 0, count)
-    made.links(metadata)
-    made.metadata(metadata)
-    return made
 
 
 @pytest.mark.parametrize("step", [1, 100, 512, 513, 1 << 20])
