@@ -1,5 +1,6 @@
 """Homes of files become folders of the tree when all their files stay, and only then."""
 
+import itertools
 import os
 import stat
 import struct
@@ -8,8 +9,16 @@ import pytest
 from support.placing import FOLDER, NO_HOME, make, placement, read
 from support.tar_build import archive, entry
 
+from ocifast._native.tar import TarParser
+from ocifast._native.tar_files import FileCutter
 from ocifast._native.tree_meta import Metadata
 from ocifast._native.tree_place import MARK_STAYS, Placement
+from ocifast.limits import DEFAULT_LIMITS
+
+KNOWN = 1 << 14
+"""Homes that are remembered (file_homes.c)."""
+PART_BYTES, HOME_AT, PATH_SIZE_AT = 160, 36, 120
+"""Of a part, and where in it (tar_files.h)."""
 
 
 @pytest.fixture
@@ -32,7 +41,7 @@ def inodes(folder):
 def place_of(folder):
     """Where a short path is looked for among the homes that are known (name_hash.h)."""
     product = (int.from_bytes(folder, "little") ^ len(folder) << 56) * 0xD6E8FEB86659FD93
-    return ((product ^ product >> 64) + len(folder)) % (1 << 14)
+    return ((product ^ product >> 64) + len(folder)) % KNOWN
 
 
 def files(folder):
@@ -188,13 +197,35 @@ def test_of_the_folder_it_is_in_a_folder_inherits_nothing(folders, tmp_path, par
     assert [name for name in os.listxattr(tmp_path / "tree/a") if "acl" in name] == []
 
 
-def test_where_all_places_are_taken_homes_are_begun_anew_but_not_for_every_file(
-    folders, tmp_path
-) -> None:
-    """Of 24 folders with one hash, modulo the places there are, 8 can be known."""
-    alike = [number for number in range(10**6) if place_of(b"%d/" % number) == 0][:24]
-    names = [b"%d/%d" % (alike[n % 24], n) for n in range(2400)]
+def folders_of_one_place(count):
+    """Folders, so many, of which 8 can be known at a time: they have one hash, but for the rest."""
+    alike = (b"%d/" % number for number in range(10**6))
+    return list(itertools.islice((name for name in alike if place_of(name) == 0), count))
+
+
+def test_where_all_places_are_taken_homes_are_begun_anew(folders, tmp_path) -> None:
+    alike = folders_of_one_place(24)
+    names = [b"%s%d" % (alike[n % 24], n) for n in range(2400)]
     *_, homes = read(archive(*map(entry, names)), folders[0])
     made = {home for (home,) in struct.iter_unpack("I", homes)}
     assert len(made) > 24
     assert len(list((tmp_path / "below").rglob("*"))) == 2400 + len(made - {NO_HOME})
+
+
+def test_homes_that_are_begun_anew_are_one_for_four_files_at_most_beyond_those_known() -> None:
+    alike, count = folders_of_one_place(24), 40_000
+    parser = TarParser(DEFAULT_LIMITS)
+    cutter = FileCutter(parser)
+    homes, asked = set(), 0
+    for first in range(0, count, 4000):
+        names = [b"%s%d" % (alike[n % 24], n) for n in range(first, first + 4000)]
+        piece = b"".join(map(entry, names))
+        parser.feed(piece)
+        parts = cutter.cut(len(piece))
+        at = 0
+        while at < len(parts):
+            homes.add(struct.unpack_from("I", parts, at + HOME_AT)[0])
+            path_size = struct.unpack_from("I", parts, at + PATH_SIZE_AT)[0]
+            at, asked = at + PART_BYTES + path_size, asked + 1
+    assert asked == count
+    assert KNOWN < len(homes - {NO_HOME}) <= KNOWN + count // 4 + 1
