@@ -49,7 +49,7 @@ class Task(Protocol):
         """Whether everything is read and hashed."""
 
     def result(self) -> tuple[dict[str, Any], list[int]]:
-        """What came out, as JSON and descriptors; closes the task."""
+        """What came out, as JSON and descriptors; closes the task. One that raises is abandoned."""
 
     def abandon(self) -> bool:
         """Give everything back; False while a lane is still being hashed by another worker."""
@@ -156,22 +156,19 @@ class Pipeline:
     def collect(self) -> list[Outcome]:
         """Take out what is finished or has failed."""
         outcomes = []
-        for index, (task, error) in list(self._failed.items()):
-            if task.abandon():
-                del self._failed[index]
-                outcomes.append(Outcome(index, {}, [], error))
         for index, task in list(self._tasks.items()):
-            if task.finished():
-                del self._tasks[index]
-                outcomes.append(self._outcome(index, task))
+            if not task.finished():
+                continue
+            del self._tasks[index]
+            try:
+                outcomes.append(Outcome(index, *task.result()))
+            except Exception as error:  # noqa: BLE001 - it travels to the caller, whatever it is
+                self._failed[index] = (task, error)
+        for index, (failed, reason) in list(self._failed.items()):
+            if failed.abandon():
+                del self._failed[index]
+                outcomes.append(Outcome(index, {}, [], reason))
         return outcomes
-
-    def _outcome(self, index: int, task: Task) -> Outcome:
-        try:
-            payload, descriptors = task.result()
-        except Exception as error:  # noqa: BLE001 - it travels to the caller, whatever it is
-            return Outcome(index, {}, [], error)
-        return Outcome(index, payload, descriptors)
 
     def _sweep(self) -> bool:
         """Fill a slot for each task, then hash them side by side while they are in the cache."""

@@ -116,8 +116,7 @@ class UnpackPass(HashPass):
         except OSError as error:
             error.filename = self._path
             raise
-        finally:
-            self._close()
+        self._close()
         return super().result()
 
     def _open_beside(self, name: str, flags: int) -> int:
