@@ -30,7 +30,7 @@ from ocifast import OcifastError, unpack
 EXCHANGE = 2
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 SWAPS, SECONDS = 50_000, 240
-"""It takes two seconds; the rest is for machines that stand still for a minute."""
+"""So many swaps take two seconds; once a minute was too short, and nothing said why."""
 MEMORY = "/dev/shm"
 renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
 
